@@ -1,0 +1,166 @@
+"""What a model is asked to click: [`GroundingSample`], and the reader of openadapt-ml's SFT rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..chat import Message, place_images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Box = tuple[float, float, float, float]
+"""`(left, top, right, bottom)` as shares of the screen, 0-1."""
+
+
+class SampleFileError(ValueError):
+    """A samples file that cannot be used: says which line, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class GroundingSample:
+    """A screenshot, a request, and the box that has to be clicked.
+
+    Args:
+        id: Names the sample in warnings and reports.
+        image: The screenshot: a path, or a PIL image.
+        messages: The conversation up to the answer, `{"role": ..., "content": ...}`; the picture is put into the first
+            user turn unless a part `{"type": "image"}` says where it goes.
+        bbox: The target's box, shares 0-1: `(left, top, right, bottom)`.
+        group: A name to group by, such as an application or a layout.
+
+    Raises:
+        ValueError: `bbox` is not four finite numbers with left ≤ right and top ≤ bottom, or there are no messages.
+    """
+
+    id: str
+    image: Path | Image
+    messages: tuple[Message, ...]
+    bbox: Box
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise ValueError(f"Sample {self.id} has no messages, so there is nothing to ask.")
+        _check_box(self.bbox)
+
+    def chat(self, image: Image) -> list[Message]:
+        """The messages a chat template takes, with `image` in its place."""
+        return place_images(self.messages, [image])
+
+
+def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Read a JSONL file of openadapt-ml SFT rows, with the paths of the pictures made absolute.
+
+    A row is `{"images": [path], "messages": [system, user, assistant]}` (openadapt-ml 0.17.0, `datasets/next_action.py`),
+    and may have a `"bbox": [left, top, right, bottom]` in shares of the screen and a `"group"`. Paths are relative to
+    the file's folder. Empty lines are passed over.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        SampleFileError: A line that is no such row (its number and why), a picture that isn't there, or no row at all.
+    """
+    path = Path(path)
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _sft_row(line, path.parent)
+                for image in row["images"]:
+                    if not Path(image).is_file():
+                        raise ValueError(f"the picture {image} does not exist")
+            except ValueError as error:
+                raise SampleFileError(f"{path}, line {number}: {error}.") from None
+            rows.append(row)
+    if not rows:
+        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images and messages.")
+    return rows
+
+
+def read_sft_samples(path: str | Path) -> list[GroundingSample]:
+    """Read a JSONL file of SFT rows as samples to evaluate on: see [`read_sft_rows`]; each row needs its `bbox`.
+
+    Pictures aren't looked at here: one that is missing is named and counted when the evaluation comes to it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        SampleFileError: A line that is no such row, or has no usable box: its number and why; or no row at all.
+    """
+    path = Path(path)
+    samples = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                samples.append(sample_from_sft_row(_sft_row(line, path.parent), f"{path.name}:{number}"))
+            except ValueError as error:
+                raise SampleFileError(f"{path}, line {number}: {error}.") from None
+    if not samples:
+        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images, messages and bbox.")
+    return samples
+
+
+def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSample:
+    """Make a sample of an SFT row that has a `bbox`; everything from the last assistant turn on is the answer.
+
+    Raises:
+        ValueError: Not exactly one picture, no question before the answer, or no usable box.
+    """
+    if len(row["images"]) != 1:
+        raise ValueError(f"expected one picture, found {len(row['images'])}")
+    if row.get("bbox") is None:
+        raise ValueError('there is no "bbox": [left, top, right, bottom], so a click cannot be graded')
+    answers = [i for i, message in enumerate(row["messages"]) if message["role"] == "assistant"]
+    messages = row["messages"][: answers[-1]] if answers else row["messages"]
+    if not any(message["role"] == "user" for message in messages):
+        raise ValueError("no user message comes before the answer")
+    image = row["images"][0]
+    return GroundingSample(
+        id=sample_id,
+        image=Path(image) if isinstance(image, str) else image,
+        messages=tuple(messages),
+        bbox=_check_box(row["bbox"]),
+        group=row.get("group"),
+    )
+
+
+def _sft_row(line: str, folder: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    images, messages = row.get("images"), row.get("messages")
+    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+        raise ValueError('"images" must be a list of paths, with one at least')
+    if not isinstance(messages, list) or not messages:
+        raise ValueError('"messages" must be a list of {"role", "content"}, with one at least')
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str) or "content" not in message:
+            raise ValueError('each of "messages" must have a "role" and a "content"')
+        if not isinstance(message["content"], (str, list)):
+            raise ValueError('a message\'s "content" must be text, or a list of parts')
+    return {**row, "images": [str((folder / image).absolute()) for image in images]}
+
+
+def _check_box(box: Any) -> Box:
+    try:
+        left, top, right, bottom = (float(edge) for edge in box)
+    except (TypeError, ValueError):
+        raise ValueError(f"bbox must be four numbers [left, top, right, bottom], found {box!r}") from None
+    if not all(math.isfinite(edge) for edge in (left, top, right, bottom)):
+        raise ValueError(f"bbox must be finite, found {box!r}")
+    if left > right or top > bottom:
+        raise ValueError(f"bbox must be [left, top, right, bottom] with left ≤ right and top ≤ bottom, found {box!r}")
+    if min(left, top) < 0 or max(right, bottom) > 1:
+        raise ValueError(f"bbox must be in shares of the screen, 0-1, found {box!r}; divide pixels by width and height")
+    return left, top, right, bottom

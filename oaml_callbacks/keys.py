@@ -1,0 +1,147 @@
+"""Every key this package writes, its unit and its meaning. README's table and the tests are made from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+STEP_KEY = "train/global_step"
+"""The x axis of every chart: optimizer steps done, as transformers' own W&B integration logs it."""
+
+GROUNDING_ACCURACY = "grounding_accuracy"
+GROUNDING_DISTANCE = "grounding_distance"
+GROUNDING_PARSED = "grounding_parsed"
+GROUNDING_CORRECT = "grounding_correct"
+GROUNDING_SAMPLES = "grounding_samples"
+GROUNDING_SKIPPED = "grounding_skipped"
+GROUNDING_SECONDS = "grounding_seconds"
+GROUNDING_SAMPLES_PER_SECOND = "grounding_samples_per_second"
+
+VIEWER_URL = "viewer_url"
+DASHBOARD_URL = "dashboard_url"
+OUTCOME = "outcome"
+
+# transformers logs these once, when training ends; its W&B integration keeps them in the summary alone.
+END_OF_TRAINING = frozenset(
+    {"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos"}
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One thing that is written: where, in which unit, and what it means."""
+
+    name: str
+    where: Literal["history", "summary", "config"]
+    unit: str
+    meaning: str
+
+
+KEYS: tuple[Key, ...] = (
+    Key(
+        f"eval/{GROUNDING_ACCURACY}",
+        "history",
+        "share, 0-1, higher is better",
+        "predictions whose click lies in the target's box (edges count), over **all** samples: "
+        "unreadable output is a miss",
+    ),
+    Key(
+        f"eval/{GROUNDING_DISTANCE}",
+        "history",
+        "share of the screen, 0-√2 for clicks on the screen, lower is better",
+        "mean Euclidean distance, x over width and y over height, from the click to the centre of the target's box, "
+        "over samples with a readable click; infinite when there is none",
+    ),
+    Key(
+        f"eval/{GROUNDING_PARSED}",
+        "history",
+        "share, 0-1",
+        "samples with a readable click; read beside the distance, which leaves the others out",
+    ),
+    Key(f"eval/{GROUNDING_CORRECT}", "history", "count", "numerator of the accuracy"),
+    Key(f"eval/{GROUNDING_SAMPLES}", "history", "count", "denominator of the accuracy"),
+    Key(
+        f"eval/{GROUNDING_SKIPPED}",
+        "history",
+        "count",
+        "samples left out because their picture is missing or broken; written only when there are some",
+    ),
+    Key(f"eval/{GROUNDING_SECONDS}", "history", "s", "wall time of the evaluation by generation"),
+    Key(f"eval/{GROUNDING_SAMPLES_PER_SECOND}", "history", "1/s", "samples answered and graded per second"),
+    Key(
+        f"best/{GROUNDING_ACCURACY}",
+        "summary",
+        "share, 0-1",
+        "accuracy of the one best evaluation: highest accuracy, then smallest distance, then earliest",
+    ),
+    Key(f"best/{GROUNDING_DISTANCE}", "summary", "share of the screen", "distance of that same evaluation"),
+    Key("best/global_step", "summary", "step", "step of that same evaluation"),
+    Key(
+        f"baseline/{GROUNDING_ACCURACY}",
+        "summary",
+        "share, 0-1",
+        "accuracy of the base model: adapter switched off, before the first step",
+    ),
+    Key(f"baseline/{GROUNDING_DISTANCE}", "summary", "share of the screen", "distance of the base model"),
+    Key(VIEWER_URL, "summary", "URL", "where this run opens in the viewer, step by step; set when the run opens"),
+    Key(DASHBOARD_URL, "summary", "URL", "where this run's dashboard opens; set when the run opens"),
+    Key(
+        OUTCOME,
+        "summary",
+        "text",
+        "how the training ended: `finished`, `failed`, `failed: <exception>` or `interrupted`",
+    ),
+    Key("oaml.versions", "config", "text", "versions of Python and of the packages that decide the numbers"),
+    Key("oaml.git", "config", "", "commit, and whether the working tree had uncommitted changes"),
+    Key("oaml.chat_template_sha256", "config", "hex", "digest of the processor's chat template"),
+    Key("oaml.image_processor", "config", "pixels", "the image processor's pixel limits and patch sizes"),
+    Key("oaml.config", "config", "", "the training configuration as it was given (`config=`, `oaml train`)"),
+)
+
+
+def _printable(name: str) -> str:
+    # A line break in a metric's name breaks W&B's panels and query language.
+    return name if name.isprintable() else "".join(c if c.isprintable() else "_" for c in name)
+
+
+@lru_cache(maxsize=4096)
+def trainer_key(name: str) -> str:
+    """The history key of a metric as the Trainer names it, by the rule of transformers' own W&B integration.
+
+    `eval_loss` becomes `eval/loss`, `test_loss` `test/loss`, anything else `train/…`. Unprintable characters
+    become `_`.
+    """
+    name = _printable(name)
+    for split in ("eval", "test"):
+        if name.startswith(f"{split}_"):
+            return f"{split}/{name[len(split) + 1 :]}"
+    return f"train/{name}"
+
+
+@lru_cache(maxsize=4096)
+def loop_key(name: str) -> str:
+    """The history key of a metric in a hand-written loop: W&B-style names stay, plain ones go the Trainer's way.
+
+    `train/loss`, `eval/loss`, `val/iou` stay as they are; `loss` becomes `train/loss`, `eval_loss` `eval/loss`.
+    """
+    return _printable(name) if "/" in name else trainer_key(name)
+
+
+def split_evaluation_key(key: str) -> tuple[str, str] | None:
+    """Take `eval/web_grounding_accuracy` apart into the set's prefix and the metric: `("web_", "grounding_accuracy")`.
+
+    Returns:
+        `None` for a key that is no grounding metric of an evaluation.
+    """
+    if not key.startswith("eval/"):
+        return None
+    set_prefix, found, metric = key[len("eval/") :].rpartition("grounding_")
+    return (set_prefix, f"grounding_{metric}") if found else None
+
+
+def markdown_table() -> str:
+    """The table of keys that stands in README."""
+    rows = ["| key | where | unit | meaning |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{key.name}` | {key.where} | {key.unit} | {key.meaning} |" for key in KEYS]
+    return "\n".join(rows)
