@@ -80,8 +80,9 @@ class GroundingEvaluator:
         processor = self.processor or processor
         if processor is None or not hasattr(processor, "image_processor"):
             raise ValueError(
-                f"Grounding needs the model's processor, with its image processor, but got {type(processor).__name__}. "
-                "Pass GroundingEvaluator(..., processor=processor), or Trainer(..., processing_class=processor)."
+                "Grounding needs the model's processor, with its image processor, but got "
+                f"{type(processor).__name__}. Pass GroundingEvaluator(..., processor=processor), or "
+                "Trainer(..., processing_class=processor)."
             )
         start = time.perf_counter()
         rows: list[GradedSample] = []
@@ -115,7 +116,7 @@ class GroundingEvaluator:
         # Left padding: with the other kind most answers of a mixed batch are wrong.
         inputs = processor(text=prompts, images=images, padding=True, padding_side="left", return_tensors="pt")
         generated: torch.Tensor = model.generate(  # type: ignore[operator]
-            **inputs.to(model.device), generation_config=_greedy(model, processor, self.max_new_tokens)
+            **inputs.to(model.device), **_greedy(model, processor), max_new_tokens=self.max_new_tokens
         )
         new_tokens = generated[:, inputs["input_ids"].shape[1] :]
         return list(processor.batch_decode(new_tokens, skip_special_tokens=True))
@@ -139,22 +140,25 @@ def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _greedy(model: PreTrainedModel, processor: Any, max_new_tokens: int) -> Any:
-    """Plain greedy decoding, whatever sampling or repetition penalty the checkpoint's own settings ask for."""
-    from transformers import GenerationConfig
+def _greedy(model: PreTrainedModel, processor: Any) -> dict[str, Any]:
+    """Options of plain greedy decoding, whatever sampling or penalty the checkpoint's own generation settings ask for.
 
+    As keyword arguments: in a `GenerationConfig`, values that equal the defaults give way to the checkpoint's.
+    """
+    options: dict[str, Any] = {
+        "do_sample": False,
+        "num_beams": 1,
+        "repetition_penalty": 1.0,
+        "temperature": None,
+        "top_p": None,
+        "top_k": None,
+        "use_cache": True,
+    }
     own = model.generation_config
-    eos = getattr(own, "eos_token_id", None)
-    pad = getattr(own, "pad_token_id", None)
-    tokenizer = processor.tokenizer
-    return GenerationConfig(
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=max_new_tokens,
-        use_cache=True,
-        eos_token_id=tokenizer.eos_token_id if eos is None else eos,
-        pad_token_id=tokenizer.pad_token_id if pad is None else pad,
-    )
+    for token in ("eos_token_id", "pad_token_id"):
+        if getattr(own, token, None) is None:
+            options[token] = getattr(processor.tokenizer, token)
+    return options
 
 
 def _open_image(sample: GroundingSample) -> Image | None:
@@ -163,9 +167,10 @@ def _open_image(sample: GroundingSample) -> Image | None:
     if not isinstance(sample.image, Path):
         return sample.image.convert("RGB")
     try:
-        with Image.open(sample.image) as image:
-            return image.convert("RGB")
+        with Image.open(sample.image) as file:
+            image: Image.Image = file.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         # Pillow's decoders raise any of these for a file that is missing, cut short or no picture.
         logger.warning("Grounding sample %s is left out: %s: %s", sample.id, type(error).__name__, error)
         return None
+    return image

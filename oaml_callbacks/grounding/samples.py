@@ -57,9 +57,9 @@ class GroundingSample:
 def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
     """Read a JSONL file of openadapt-ml SFT rows, with the paths of the pictures made absolute.
 
-    A row is `{"images": [path], "messages": [system, user, assistant]}` (openadapt-ml 0.17.0, `datasets/next_action.py`),
-    and may have a `"bbox": [left, top, right, bottom]` in shares of the screen and a `"group"`. Paths are relative to
-    the file's folder. Empty lines are passed over.
+    A row is `{"images": [path], "messages": [system, user, assistant]}` (openadapt-ml 0.17.0,
+    `datasets/next_action.py`), and may have a `"bbox": [left, top, right, bottom]` in shares of the screen and a
+    `"group"`. Paths are relative to the file's folder. Empty lines are passed over.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -162,5 +162,7 @@ def _check_box(box: Any) -> Box:
     if left > right or top > bottom:
         raise ValueError(f"bbox must be [left, top, right, bottom] with left ≤ right and top ≤ bottom, found {box!r}")
     if min(left, top) < 0 or max(right, bottom) > 1:
-        raise ValueError(f"bbox must be in shares of the screen, 0-1, found {box!r}; divide pixels by width and height")
+        raise ValueError(
+            f"bbox must be in shares of the screen, 0-1, found {box!r}; divide pixels by width and height"
+        )
     return left, top, right, bottom

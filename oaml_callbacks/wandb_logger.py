@@ -1,0 +1,395 @@
+"""[`WandbLogger`]: one W&B run. The only place in this package that talks to wandb."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from numbers import Real
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import keys
+from .links import LinkTemplates, check_url, markdown
+
+if TYPE_CHECKING:
+    import wandb
+
+logger = logging.getLogger(__name__)
+
+MAX_NAME_LENGTH = 128
+"""W&B's servers refuse longer names."""
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 255  # what wandb itself reports for Ctrl-C
+
+
+class WandbLogger:
+    """One W&B run: opened when this is made, finished by [`finish`] or at the end of a `with` block.
+
+    For loops without a `Trainer`. It writes the keys of the callback (README's table), so that both share charts:
+
+    ```python
+    with WandbLogger(enabled=True, project="openadapt-ml", config={"lora_r": 16}) as tracker:
+        for step, batch in enumerate(loader, start=1):
+            tracker.log_metrics({"loss": train_step(batch)}, step=step)
+        tracker.log_evaluation_summary(accuracy=0.81, avg_distance=0.06, correct_count=104)
+    ```
+
+    A run that is already open in the process (`wandb.run`) is used, and left open at the end.
+
+    Args:
+        enabled: `False` makes every method do nothing; wandb isn't imported then.
+        project: W&B project.
+        config: What the run was configured with.
+        entity: W&B user or team.
+        name: Shown name; cut to 128 characters. Default: W&B makes one up.
+        group: Runs to show together, such as the trials of a search.
+        tags: Labels.
+        notes: Markdown shown beside the run. The two links are added to them.
+        links: Templates of the run's links (see [`LinkTemplates.resolve`]).
+        output_dir: For links that ask for it.
+        continues: Go on with the finished run of this logger, instead of opening a new one.
+        beside: Leave a run that is already open alone, and open another one beside it.
+
+    Raises:
+        ImportError: Enabled, but wandb isn't installed.
+        LinkError: A link template is wrong.
+    """
+
+    def __init__(
+        self,
+        enabled: bool = False,
+        project: str | None = "openadapt-ml",
+        config: Mapping[str, Any] | None = None,
+        *,
+        entity: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        notes: str | None = None,
+        links: LinkTemplates | None = None,
+        output_dir: str | None = None,
+        continues: WandbLogger | None = None,
+        beside: bool = False,
+    ) -> None:
+        self._run: wandb.Run | None = None
+        self._owned = False
+        self._step: int | None = None
+        self._best: dict[str, tuple[float, float]] = dict(continues._best) if continues else {}
+        self._left_out: set[str] = set()
+        self.links: dict[str, str] = {}
+        self.folder: Path | None = None
+        self.url: str | None = None
+        self.run_id: str | None = None
+        if not enabled:
+            return
+        require_wandb()
+        import wandb
+
+        if wandb.run is not None and not beside:
+            self._run = wandb.run
+        else:
+            self._run = wandb.init(
+                project=project,
+                entity=entity,
+                name=_fit_name(name),
+                group=_fit_name(group),
+                tags=list(tags) or None,
+                notes=notes,
+                id=continues.run_id if continues else None,
+                resume="allow" if continues else None,
+                reinit="create_new" if beside else None,
+            )
+            self._owned = True
+        self.run_id, self.url, self.folder = self._run.id, self._run.url, Path(self._run.dir).parent
+        self._run.define_metric(keys.STEP_KEY)
+        self._run.define_metric("*", step_metric=keys.STEP_KEY, step_sync=True)
+        self.update_config(config or {})
+        self._set_links((links or LinkTemplates.resolve()).fill(self._link_values(output_dir)))
+
+    @property
+    def run(self) -> wandb.Run | None:
+        """The W&B run; `None` when disabled or finished."""
+        return self._run
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is a run to write to."""
+        return self._run is not None
+
+    @property
+    def owned(self) -> bool:
+        """Whether this logger opened the run, and finishes it."""
+        return self._owned
+
+    @property
+    def offline(self) -> bool:
+        """Whether the run is written to disk alone, to be sent later by [`sync_command`]."""
+        return self.folder is not None and self.folder.name.startswith("offline-run-")
+
+    @property
+    def sync_command(self) -> str | None:
+        """What to type to send an offline run to W&B; `None` for any other."""
+        return f"wandb sync {_shown(self.folder)}" if self.folder is not None and self.offline else None
+
+    def own(self) -> None:
+        """Take over a run that was open already: it is then finished as if this logger had opened it."""
+        self._owned = True
+
+    # Writing -----------------------------------------------------------------------------------------------------
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Write one history row.
+
+        Args:
+            metrics: Numbers by name: `loss` is written as `train/loss`, `eval_loss` as `eval/loss`, names with a `/`
+                as they are. What is no number is left out, with one warning that names it.
+            step: Optimizer steps done, the charts' x axis; one that goes backwards loses nothing. Default: the last
+                one given.
+        """
+        if self._run is None:
+            return
+        if step is not None:
+            self._step = step
+        row = {keys.loop_key(name): value for name, value in metrics.items()}
+        if self._step is not None:
+            row[keys.STEP_KEY] = self._step
+        self.log_row(row)
+
+    def log_evaluation_summary(
+        self,
+        accuracy: float,
+        avg_distance: float,
+        correct_count: int | None = None,
+        *,
+        samples: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Write one evaluation's grounding metrics as a history row, and keep the best in the summary.
+
+        Args:
+            accuracy: Share of samples whose click lies in the target's box, 0-1.
+            avg_distance: Mean distance from click to the box's centre, as a share of the screen.
+            correct_count: The accuracy's numerator.
+            samples: The accuracy's denominator.
+            step: As for [`log_metrics`].
+        """
+        row = {
+            f"eval/{keys.GROUNDING_ACCURACY}": accuracy,
+            f"eval/{keys.GROUNDING_DISTANCE}": avg_distance,
+            f"eval/{keys.GROUNDING_CORRECT}": correct_count,
+            f"eval/{keys.GROUNDING_SAMPLES}": samples,
+        }
+        self.log_metrics({key: value for key, value in row.items() if value is not None}, step=step)
+
+    def log_row(self, row: dict[str, Any]) -> None:
+        """Write one history row under its keys as they are; values that are no numbers are left out with a warning.
+
+        The step goes into the row and never to `run.log(step=)`, which drops rows whose step is behind.
+        """
+        if self._run is None:
+            return
+        for value in row.values():
+            if type(value) is not float and type(value) is not int:
+                row = self._numbers(row)
+                break
+        self._run.log(row)
+        for key in row:
+            if key.endswith(keys.GROUNDING_ACCURACY):
+                self._keep_best(key, row)
+
+    def update_summary(self, values: Mapping[str, Any]) -> None:
+        """Set values of the run's summary."""
+        if self._run is not None:
+            self._run.summary.update(dict(values))
+
+    def update_config(self, values: Mapping[str, Any]) -> None:
+        """Add to the run's config. In a sweep, what the sweep has set stays, and a difference is warned of once."""
+        if self._run is None:
+            return
+        new = dict(values)
+        if self._run.sweep_id:
+            config = self._run.config
+            held = {key: config[key] for key in new if key in config}
+            differ = sorted(key for key, value in held.items() if value != new[key])
+            if differ:
+                logger.warning(
+                    "The sweep set %s, but the training runs with %s. The sweep's values stay in the run's config.",
+                    ", ".join(f"{key}={held[key]!r}" for key in differ),
+                    ", ".join(f"{key}={new[key]!r}" for key in differ),
+                )
+            new = {key: value for key, value in new.items() if key not in held}
+        self._run.config.update(new, allow_val_change=True)  # type: ignore[no-untyped-call]
+
+    def watch(self, model: Any, *, log: str, log_freq: int) -> None:
+        """Log gradients or parameters of `model` as histograms, with the rows of the history (`wandb.watch`)."""
+        if self._run is not None:
+            self._run.watch(model, log=log, log_freq=log_freq)  # type: ignore[arg-type]
+
+    # Links -------------------------------------------------------------------------------------------------------
+
+    def set_viewer_url(self, url: str) -> None:
+        """Set the summary's `viewer_url`.
+
+        Raises:
+            LinkError: It is no http(s) URL with a host, or has credentials in it.
+        """
+        self._set_link(keys.VIEWER_URL, url)
+
+    def set_dashboard_url(self, url: str) -> None:
+        """Set the summary's `dashboard_url`. Raises as [`set_viewer_url`] does."""
+        self._set_link(keys.DASHBOARD_URL, url)
+
+    # Ending ------------------------------------------------------------------------------------------------------
+
+    def finish(self, exit_code: int = 0) -> None:
+        """Finish the run, if this logger opened it; leave it open otherwise. Safe to call twice.
+
+        Args:
+            exit_code: 0 finished, 1 failed, 255 interrupted; W&B shows the run as failed unless it is 0.
+        """
+        run, self._run = self._run, None
+        if run is None:
+            return
+        run.summary.update({keys.OUTCOME: _outcome(exit_code)})
+        if self._owned:
+            run.finish(exit_code=exit_code)
+
+    def __enter__(self) -> WandbLogger:
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(exit_code_of(error_type))
+
+    # Inside ------------------------------------------------------------------------------------------------------
+
+    def _numbers(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {}
+        for key, value in row.items():
+            number = _as_number(value)
+            if number is not None:
+                kept[key] = number
+            elif key not in self._left_out:
+                self._left_out.add(key)
+                logger.warning(
+                    "The metric %r is not logged: its value is no number but %s (said once).",
+                    key,
+                    type(value).__name__,
+                )
+        return kept
+
+    def _keep_best(self, key: str, row: Mapping[str, Any]) -> None:
+        """Put the evaluation into the summary's `best/*` if it is the best so far, all three values from this one."""
+        split = keys.split_evaluation_key(key)
+        if split is None or split[1] != keys.GROUNDING_ACCURACY:
+            return
+        prefix = split[0]
+        accuracy, distance = row[key], row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
+        # Highest accuracy first, then the smallest distance; a tie leaves the earlier one.
+        rank = (-accuracy, math.inf if distance is None else distance)
+        if math.isnan(accuracy) or (prefix in self._best and rank >= self._best[prefix]):
+            return
+        self._best[prefix] = rank
+        best = {
+            keys.GROUNDING_ACCURACY: accuracy,
+            keys.GROUNDING_DISTANCE: distance,
+            "global_step": row.get(keys.STEP_KEY),
+        }
+        self.update_summary({f"best/{prefix}{name}": value for name, value in best.items() if value is not None})
+
+    def _link_values(self, output_dir: str | None) -> dict[str, str | None]:
+        assert self._run is not None
+        return {
+            "run_id": self._run.id,
+            "run_name": self._run.name,
+            "project": self._run.project,
+            "entity": self._run.entity,
+            "output_dir": output_dir,
+        }
+
+    def _set_link(self, key: str, url: str) -> None:
+        check_url(key, url)
+        if self._run is not None:
+            self._set_links({**self.links, key: url})
+
+    def _set_links(self, links: Mapping[str, str]) -> None:
+        assert self._run is not None
+        before, self.links = markdown(self.links), dict(links)
+        self.update_summary(links)
+        # The notes are Markdown, so there the links can be clicked wherever W&B shows the summary as plain text.
+        notes = (self._run.notes or "").removesuffix(before).rstrip() if before else self._run.notes
+        self._run.notes = f"{notes}\n\n{markdown(links)}" if notes else markdown(links)
+
+
+def require_wandb() -> None:
+    """Raise if wandb isn't installed.
+
+    Raises:
+        ImportError: Names the command that installs it, and how to do without.
+    """
+    if find_spec("wandb") is None:
+        raise ImportError(
+            "Tracking with Weights & Biases is on, but wandb is not installed. Install it with "
+            '`pip install "oaml-callbacks[wandb]"`, or turn it off with report_to="none".'
+        )
+
+
+def user_run_is_open() -> bool:
+    """Whether a run is open in this process that is no trial of a sweep."""
+    import wandb
+
+    return wandb.run is not None and not wandb.run.sweep_id
+
+
+def exit_code_of(error_type: type[BaseException] | None) -> int:
+    """What a run's process would exit with: 0, 255 after Ctrl-C, 1 after any other exception."""
+    if error_type is None:
+        return 0
+    return EXIT_INTERRUPTED if issubclass(error_type, KeyboardInterrupt) else EXIT_FAILED
+
+
+def _outcome(exit_code: int) -> str:
+    if exit_code == 0:
+        return "finished"
+    if exit_code == EXIT_INTERRUPTED:
+        return "interrupted"
+    # Python keeps the exception that ended a program, or a notebook's cell, in sys.last_type. Its type alone is
+    # told: a message may hold anything.
+    error_type = sys.exc_info()[0] or getattr(sys, "last_type", None)
+    return f"failed: {error_type.__name__}" if error_type is not None else "failed"
+
+
+def _as_number(value: Any) -> Any:
+    """`value` as W&B can chart or show it, or `None`. numpy's and torch's scalars are taken out of their wrapping."""
+    if isinstance(value, Real):
+        return value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return _as_number(value.item())
+    # A table, image or histogram that somebody put among the metrics.
+    return value if type(value).__module__.startswith("wandb.") else None
+
+
+def _fit_name(name: str | None) -> str | None:
+    if name is None or len(name) <= MAX_NAME_LENGTH:
+        return name
+    logger.warning(
+        "The run's name has %d characters; W&B takes %d. It is cut to %r.",
+        len(name),
+        MAX_NAME_LENGTH,
+        name[:MAX_NAME_LENGTH],
+    )
+    return name[:MAX_NAME_LENGTH]
+
+
+def _shown(path: Path) -> str:
+    """`path` as one would type it: relative where it lies below the working directory, quoted where needed."""
+    import shlex
+
+    working = Path.cwd()
+    return shlex.quote(str(path.relative_to(working) if path.is_relative_to(working) else path))
