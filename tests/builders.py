@@ -1,0 +1,78 @@
+"""Small real trainings for tests: a Trainer, a random-weight Qwen3-VL with real LoRA, drawn screens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainingArguments
+
+from oaml_callbacks import GroundingEvaluator, read_sft_samples
+from oaml_callbacks.grounding import read_sft_rows
+
+
+@cache
+def processor() -> Any:
+    from oaml_callbacks.demo.tiny_qwen import build_processor
+
+    return build_processor("qwen3_vl")
+
+
+def lora_model(seed: int = 0, *, dropout: float = 0.0) -> Any:
+    """A random-weight tiny Qwen3-VL under a LoRA adapter; the same seed gives the same weights."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from oaml_callbacks.demo.tiny_qwen import build_model
+
+    torch.manual_seed(seed)
+    model = build_model("qwen3_vl", processor())
+    config = LoraConfig(
+        r=4, lora_dropout=dropout, target_modules=r".*language_model.*\.(q_proj|v_proj)", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, config)
+
+
+def arguments(folder: Path, **options: Any) -> TrainingArguments:
+    """Five log events and two evaluations in ten steps, unless `options` say otherwise."""
+    defaults: dict[str, Any] = {
+        "output_dir": str(folder / "out"),
+        "max_steps": 10,
+        "per_device_train_batch_size": 2,
+        "per_device_eval_batch_size": 4,
+        "logging_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 5,
+        "save_strategy": "no",
+        "learning_rate": 1e-3,
+        "report_to": "wandb",
+        "remove_unused_columns": False,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "seed": 0,
+    }
+    return TrainingArguments(**{**defaults, **options})
+
+
+def trainer(screens: Path, args: TrainingArguments, callbacks: Sequence[Any] = (), **options: Any) -> Trainer:
+    """A Trainer over the screens in `screens`, evaluating on the first four of its evaluation rows."""
+    from oaml_callbacks.sft import SFTCollator, SFTDataset
+
+    defaults: dict[str, Any] = {
+        "model": lora_model() if "model_init" not in options else None,
+        "train_dataset": SFTDataset(read_sft_rows(screens / "train.jsonl")),
+        "eval_dataset": SFTDataset(read_sft_rows(screens / "eval.jsonl")[:4]),
+        "data_collator": SFTCollator(processor()),
+        "processing_class": processor(),
+    }
+    return Trainer(args=args, callbacks=list(callbacks), **{**defaults, **options})
+
+
+def evaluator(screens: Path, count: int = 4) -> GroundingEvaluator:
+    """A grounding evaluator over the first `count` evaluation screens; answers are cut short, to save time."""
+    return GroundingEvaluator(
+        read_sft_samples(screens / "eval.jsonl")[:count], batch_size=4, max_new_tokens=4, progress=False
+    )
