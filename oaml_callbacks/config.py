@@ -155,6 +155,12 @@ def training_fields() -> frozenset[str]:
     return frozenset(training_section().model_fields)
 
 
+def is_switch(field: str) -> bool:
+    """Whether this field of `training:` is true or false."""
+    hint = training_section().model_fields[field].annotation
+    return hint is bool or set(get_args(hint)) == {bool, NoneType}
+
+
 def _check(given: _Given) -> dict[str, Any]:
     values = given.document.values
     checked: dict[str, Any] = {}

@@ -1,0 +1,205 @@
+"""The reference training run: model, LoRA, data, Trainer and callback, put together from a configuration."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import keys
+from .config import ConfigError, RunConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transformers import Trainer
+
+    from .callback import OpenAdaptWandbCallback
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluation. `None` stands for what was not measured, and for a distance without a readable click.
+
+    Args:
+        step: Optimizer steps done; 0 for the base model.
+        loss: Mean loss over the evaluation set.
+        accuracy: Share of clicks in their target's box, 0-1.
+        distance: Mean distance to the targets' centres, as a share of the screen, 0-√2.
+        parsed: Share of answers with a readable click, 0-1.
+    """
+
+    step: int
+    loss: float | None
+    accuracy: float | None
+    distance: float | None
+    parsed: float | None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run left behind.
+
+    Args:
+        adapter: Where the adapter was saved.
+        best_checkpoint: The best checkpoint by `metric_for_best_model`, if there is one.
+        evaluations: The base model first, if it was measured, then one row per evaluation.
+        run_id: The W&B run's id; this and what follows is `None` or empty for a run without W&B.
+        run_url: Its page at W&B; `None` offline.
+        run_folder: Where W&B keeps it on disk.
+        links: Its `viewer_url` and `dashboard_url`.
+        sync_command: What sends an offline run to W&B.
+    """
+
+    adapter: Path
+    best_checkpoint: Path | None
+    evaluations: Sequence[EvaluationRow]
+    run_id: str | None
+    run_url: str | None
+    run_folder: Path | None
+    links: Mapping[str, str]
+    sync_command: str | None
+
+
+def run_training(
+    config: RunConfig, *, wandb: bool = False, resume: bool = False, overwrite: bool = False
+) -> TrainingResult:
+    """Train a LoRA adapter as `config` says, and save it.
+
+    Args:
+        config: From [`oaml_callbacks.config.load_config`].
+        wandb: Track the run in Weights & Biases, as `training.report_to: wandb` does.
+        resume: Go on from the newest checkpoint in the output folder; from the first step if there is none.
+        overwrite: Remove the checkpoints that an earlier run left in the output folder.
+
+    Raises:
+        ConfigError: The configuration asks for something that isn't here or that contradicts itself.
+        SampleFileError: A data file has a line that can't be used, or names a picture that doesn't exist.
+        TrainingInterrupted: Ctrl-C. A checkpoint was saved first, if a step had begun; the W&B run is marked.
+    """
+    from transformers import Trainer, set_seed
+
+    from .callback import OpenAdaptWandbCallback
+    from .links import LinkError
+    from .processors import load_processor
+    from .sft import SFTCollator, SFTDataset
+    from .train_callbacks import CheckpointOnInterrupt, EarlyStopOnLoss, EvaluateLast, TrainingInterrupted
+    from .train_setup import check_possible, load_data, load_model, training_arguments
+
+    check_possible(config, wandb=wandb)
+    for notice in config.notices():
+        logger.warning("%s", notice)
+    train_rows, eval_rows, grounding = load_data(config)
+    args = training_arguments(config, wandb=wandb, evaluates=bool(eval_rows), grounds=grounding is not None)
+    with args.main_process_first(desc="look for checkpoints"):
+        start = _starting_point(Path(str(args.output_dir)), resume=resume, overwrite=overwrite)
+    try:
+        callback = OpenAdaptWandbCallback(
+            grounding=grounding,
+            baseline=config.grounding.baseline,
+            config=config.as_given(),
+            **config.wandb.model_dump(),
+        )
+    except LinkError as error:
+        raise ConfigError(f"wandb: {error}") from error
+
+    set_seed(args.seed)  # before the adapter's weights are drawn
+    try:
+        processor = load_processor(
+            config.model_source(),
+            min_pixels=config.model.min_pixels,
+            max_pixels=config.model.max_pixels,
+            revision=config.model.revision or "main",
+        )
+        model = load_model(config, args)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"model.name: {config.model.name} can't be loaded: {error}") from error
+    interrupts = CheckpointOnInterrupt()
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=SFTDataset(train_rows),
+        eval_dataset=SFTDataset(eval_rows) if eval_rows else None,
+        data_collator=SFTCollator(processor),
+        processing_class=processor,
+        callbacks=[callback, EarlyStopOnLoss(config.early_stopping), EvaluateLast(), interrupts],
+    )
+    adapter = Path(config.lora.weights_path or Path(str(args.output_dir)) / "final")
+    exit_code = 1
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        interrupts.release()
+        trainer.save_model(str(adapter))
+        exit_code = 0
+    except KeyboardInterrupt:
+        exit_code = 255
+        raise TrainingInterrupted(trainer.state.global_step, interrupts.checkpoint or start) from None
+    finally:
+        interrupts.release()
+        callback.close(exit_code)
+    return _result(trainer, callback, adapter)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the most steps in `folder` that is complete: the Trainer writes `trainer_state.json` last."""
+    states = [(int(state.parent.name.split("-")[1]), state.parent)
+              for state in folder.glob("checkpoint-[0-9]*/trainer_state.json")]  # fmt: skip
+    return max(states)[1] if states else None
+
+
+def _starting_point(output_dir: Path, *, resume: bool, overwrite: bool) -> Path | None:
+    newest = newest_checkpoint(output_dir)
+    if resume:
+        if newest is None:
+            logger.info("There is no checkpoint in %s yet: starting from the first step.", output_dir)
+        else:
+            logger.info("Going on from %s.", newest)
+        return newest
+    if newest is None:
+        return None
+    if not overwrite:
+        # Among another run's checkpoints the Trainer deletes the wrong ones, and --resume would take the wrong one.
+        raise ConfigError(
+            f"{newest} is there from an earlier run. Go on from it with --resume, remove the earlier checkpoints with "
+            "--overwrite, or train elsewhere with --output-dir."
+        )
+    for state in output_dir.glob("checkpoint-[0-9]*/trainer_state.json"):
+        shutil.rmtree(state.parent)
+    return None
+
+
+def _result(trainer: Trainer, callback: OpenAdaptWandbCallback, adapter: Path) -> TrainingResult:
+    rows = [] if callback.baseline is None else [_row(0, callback.baseline.metrics)]
+    for entry in trainer.state.log_history:
+        metrics = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+        if metrics:
+            rows.append(_row(int(entry["step"]), metrics))
+    best = trainer.state.best_model_checkpoint
+    return TrainingResult(
+        adapter=adapter,
+        best_checkpoint=Path(best) if best else None,
+        evaluations=rows,
+        run_id=callback.run_id,
+        run_url=callback.run_url,
+        run_folder=callback.run_folder,
+        links=callback.links,
+        sync_command=callback.sync_command,
+    )
+
+
+def _row(step: int, metrics: Mapping[str, Any]) -> EvaluationRow:
+    distance = metrics.get(keys.GROUNDING_DISTANCE)
+    return EvaluationRow(
+        step=step,
+        loss=metrics.get("loss"),
+        accuracy=metrics.get(keys.GROUNDING_ACCURACY),
+        distance=distance if distance is not None and math.isfinite(distance) else None,
+        parsed=metrics.get(keys.GROUNDING_PARSED),
+    )

@@ -1,0 +1,61 @@
+"""What `oaml train` prints at the end: a row per evaluation, and where everything lies."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from .train import EvaluationRow, TrainingResult
+
+
+def print_summary(result: TrainingResult, console: Console) -> None:
+    """Print the evaluations as a table; below it the run, the adapter, and the commands to go on with."""
+    if result.evaluations:
+        console.print(_table(result.evaluations))
+        if all(row.accuracy is None for row in result.evaluations):
+            _print_line(console, "Clicks were not measured.")
+    lines = {
+        "adapter": shown(result.adapter),
+        "best checkpoint": shown(result.best_checkpoint) if result.best_checkpoint else None,
+        "W&B run": result.run_url or result.run_id,
+        "run folder": shown(result.run_folder) if result.run_folder else None,
+        "look at it with": f"wandb leet {shlex.quote(shown(result.run_folder))}" if result.run_folder else None,
+        "send it with": result.sync_command,
+        **result.links,
+    }
+    width = max(len(name) for name, value in lines.items() if value)
+    for name, value in lines.items():
+        if value:
+            _print_line(console, f"{name:<{width}}  {value}")
+
+
+def shown(path: Path) -> str:
+    """`path` as it can be typed here: relative to the current folder where it lies in it."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _table(rows: Sequence[EvaluationRow]) -> Table:
+    from rich.table import Table
+
+    table = Table("step", "loss", "accuracy", "distance", "readable", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for row in rows:
+        step = f"{row.step} (base model)" if row.step == 0 else str(row.step)
+        table.add_row(step, *(_figure(value) for value in (row.loss, row.accuracy, row.distance, row.parsed)))
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"  # noqa: RUF001  # an en dash marks an empty cell
+
+
+def _print_line(console: Console, text: str) -> None:
+    # Paths and commands are to be copied: no line breaks in them, no colours, no markup.
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
