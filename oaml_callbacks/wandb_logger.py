@@ -118,8 +118,9 @@ class WandbLogger:
 
     @property
     def enabled(self) -> bool:
-        """Whether there is a run to write to."""
-        return self._run is not None
+        """Whether there is a run to write to: not disabled, and finished neither by us nor by `wandb.finish()`."""
+        # wandb has no public way to ask, and raises at a write to a finished run.
+        return self._run is not None and not getattr(self._run, "_is_finished", False)
 
     @property
     def owned(self) -> bool:
@@ -191,7 +192,7 @@ class WandbLogger:
 
         The step goes into the row and never to `run.log(step=)`, which drops rows whose step is behind.
         """
-        if self._run is None:
+        if self._run is None or not self.enabled:
             return
         for value in row.values():
             if type(value) is not float and type(value) is not int:
@@ -204,12 +205,12 @@ class WandbLogger:
 
     def update_summary(self, values: Mapping[str, Any]) -> None:
         """Set values of the run's summary."""
-        if self._run is not None:
+        if self._run is not None and self.enabled:
             self._run.summary.update(dict(values))
 
     def update_config(self, values: Mapping[str, Any]) -> None:
         """Add to the run's config. In a sweep, what the sweep has set stays, and a difference is warned of once."""
-        if self._run is None:
+        if self._run is None or not self.enabled:
             return
         new = dict(values)
         if self._run.sweep_id:
@@ -252,8 +253,9 @@ class WandbLogger:
         Args:
             exit_code: 0 finished, 1 failed, 255 interrupted; W&B shows the run as failed unless it is 0.
         """
-        run, self._run = self._run, None
-        if run is None:
+        run, ended = self._run, not self.enabled
+        self._run = None
+        if run is None or ended:
             return
         run.summary.update({keys.OUTCOME: _outcome(exit_code)})
         if self._owned:

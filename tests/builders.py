@@ -9,8 +9,9 @@ from typing import Any
 
 from transformers import Trainer, TrainingArguments
 
-from oaml_callbacks import GroundingEvaluator, read_sft_samples
+from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback, read_sft_samples
 from oaml_callbacks.grounding import read_sft_rows
+from oaml_callbacks.testing import RecordedRun, read_run
 
 
 @cache
@@ -76,3 +77,12 @@ def evaluator(screens: Path, count: int = 4) -> GroundingEvaluator:
     return GroundingEvaluator(
         read_sft_samples(screens / "eval.jsonl")[:count], batch_size=4, max_new_tokens=4, progress=False
     )
+
+
+def read_back(callback: OpenAdaptWandbCallback, folder: Path) -> RecordedRun:
+    """Finish the callback's run and read what W&B wrote of it."""
+    import wandb
+
+    callback.close()
+    wandb.teardown()  # the service closes the run's file a moment after finish() has returned
+    return read_run(folder)

@@ -1,0 +1,38 @@
+"""What tests share: drawn screens, and W&B offline in a folder of each test's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: two tests' worth of threads on a small machine cost more than they bring.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with eight training and eight evaluation screens."""
+    from oaml_callbacks.demo.screens import write_samples
+
+    folder = tmp_path_factory.mktemp("screens")
+    write_samples(folder, name="train", count=8, seed=1)
+    write_samples(folder, name="eval", count=8, seed=2)
+    return folder
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """W&B offline; gives the folder that holds the test's runs."""
+    from oaml_callbacks import open_runs
+    from oaml_callbacks.testing import offline_wandb
+
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "OAML_"))]:
+        monkeypatch.delenv(name)
+    with offline_wandb(tmp_path):
+        yield tmp_path
+        # Tests that leave their run open must not hand it to the next one.
+        open_runs.make_room()
