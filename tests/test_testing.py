@@ -41,7 +41,7 @@ def _full_run(folder: Path) -> None:
     folder.mkdir()
     (folder / "adapter.bin").write_bytes(b"0123456789")
     run = wandb.init(
-        dir=folder,
+        dir=str(folder),
         project="clicks",
         entity="team",
         name="first",
@@ -77,27 +77,28 @@ def _full_run(folder: Path) -> None:
 
 def _small_runs(folder: Path) -> None:
     for name, exit_code in (("a", 0), ("b", 3)):
-        run = wandb.init(dir=folder, name=name)
+        run = wandb.init(dir=str(folder), name=name)
         run.log({"x": 1})
         run.log({"x": 2})
         run.finish(exit_code=exit_code)
 
 
 def _long_run(folder: Path) -> None:
-    with wandb.init(dir=folder) as run:
+    with wandb.init(dir=str(folder)) as run:
         for row in range(LONG_ROWS):
             run.log({"row": row, "text": "x" * (4 * BLOCK_BYTES if row == LONG_ROWS // 2 else 200)})
 
 
 def _segments(folder: Path) -> None:
-    with wandb.init(dir=folder, id="resumed", name="first", config={"a": 1, "b": 1}, tags=["one"]) as run:
+    with wandb.init(dir=str(folder), id="resumed", name="first", config={"a": 1, "b": 1}, tags=["one"]) as run:
         run.log({"step": 1})
         first_table = wandb.Table(columns=["a"], data=[[1]])
         run.log({"step": 2, "table": first_table})
         run.summary["first"] = 1
-    with wandb.init(dir=folder, id="other") as run:
+    with wandb.init(dir=str(folder), id="other") as run:
         run.log({"step": 9})
-    run = wandb.init(dir=folder, id="resumed", config={"b": 2}, tags=["two"])
+    time.sleep(1.1)  # A run's folder is named by the second and the id: within one second it may be the same folder.
+    run = wandb.init(dir=str(folder), id="resumed", config={"b": 2}, tags=["two"])
     run.log({"step": 3})
     run.finish(exit_code=1)
 

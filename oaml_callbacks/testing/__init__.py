@@ -2,7 +2,7 @@
 
 `offline_wandb` runs the SDK offline in a folder of the test's own; `read_run` reads the run back from its `.wandb`
 file, which holds everything the SDK would have sent. No account, key, network or server is needed, but wandb must be
-installed (`pip install wandb`); it's imported when a run is read, not with this module.
+installed (0.19 or newer; `pip install wandb`); it's imported when a run is read, not with this module.
 
 A complete test, for a function that logs:
 
