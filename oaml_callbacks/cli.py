@@ -130,7 +130,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[Path, list[str]]:
                 if is_switch(name) and (not left or left[0].lower() not in ("true", "false")):
                     value = "true"
                 elif not left:
-                    raise ConfigError(f"{option} needs a value, such as {option} 20")
+                    raise ConfigError(f"{option} needs a value behind it")
                 else:
                     value = left.pop(0)
             overrides.append(f"training.{name}={value}")

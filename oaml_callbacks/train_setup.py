@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .config import ConfigError, RunConfig
+from . import keys
+from .config import ConfigError, RunConfig, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
 """What `training:` leaves out is as in openadapt-ml 0.17.0 (`scripts/train.py`); beyond these, transformers' own."""
 DEFAULT_WARMUP = 0.03
 """Share of the steps, where neither `warmup_ratio` nor `warmup_steps` is given; openadapt-ml's."""
+_GROUNDING_METRICS = (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE, keys.GROUNDING_PARSED, keys.GROUNDING_CORRECT)
 
 
 def check_possible(config: RunConfig, *, wandb: bool) -> None:
@@ -91,9 +93,14 @@ def training_arguments(config: RunConfig, *, wandb: bool, evaluates: bool, groun
     """
     import torch
     from transformers import TrainingArguments
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
     given = {name: value for name, value in config.training.items() if name != "max_seq_length"}
     values = {**DEFAULTS, **given, "report_to": report_to(config, wandb=wandb) or "none"}
+    for tracker in report_to(config, wandb=wandb):
+        if tracker not in INTEGRATION_TO_CALLBACK and tracker != "all":
+            hint = did_you_mean(nearest(tracker, INTEGRATION_TO_CALLBACK))
+            raise ConfigError(f"training.report_to: there is no tracker {tracker}{hint}")
     if values.setdefault("remove_unused_columns", False):
         raise ConfigError("training.remove_unused_columns: must be false here, the pictures are columns too.")
     # Its own default of 8 pictures a batch is too much where training takes 1.
@@ -120,8 +127,12 @@ def _complete_evaluation(values: Row, given: Row, *, evaluates: bool, grounds: b
             raise ConfigError("training: an evaluation or a best model is asked for, but data.eval isn't given.")
         values["eval_strategy"] = "no"
         return
-    if "grounding_" in metric and not grounds:
-        raise ConfigError(f"training.metric_for_best_model: {metric} needs data.eval with a bbox in every row.")
+    if "grounding_" in metric:
+        if not grounds:
+            raise ConfigError(f"training.metric_for_best_model: {metric} needs data.eval with a bbox in every row.")
+        if metric.removeprefix("eval_") not in _GROUNDING_METRICS:
+            hint = did_you_mean(nearest(metric.removeprefix("eval_"), _GROUNDING_METRICS))
+            raise ConfigError(f"training.metric_for_best_model: there is no {metric}{hint}")
     followed = values["save_strategy"] if values["save_strategy"] in ("steps", "epoch") else "epoch"
     strategy = values.setdefault("eval_strategy", "steps" if "eval_steps" in given else followed)
     if strategy == "steps" and "save_steps" in given:
@@ -131,22 +142,20 @@ def _complete_evaluation(values: Row, given: Row, *, evaluates: bool, grounds: b
     # Both read the metric too, and want the loss.
     schedules_on_it = values["lr_scheduler_type"] in ("reduce_lr_on_plateau", "greedy")
     if grounds and not metric and not schedules_on_it:
-        values["metric_for_best_model"] = "grounding_accuracy"
-    if str(values.get("metric_for_best_model")).endswith("grounding_distance"):
+        values["metric_for_best_model"] = keys.GROUNDING_ACCURACY
+    if str(values.get("metric_for_best_model")).endswith(keys.GROUNDING_DISTANCE):
         values.setdefault("greater_is_better", False)  # transformers takes all but losses for better when greater
 
 
 def _complete_warmup(values: Row, given: Row) -> None:
     """Say the warmup as the installed transformers does: below 1 of `warmup_steps` is a share since version 5."""
     known = _argument_names()
-    ratio = values.pop("warmup_ratio", None if given.get("warmup_steps") else DEFAULT_WARMUP)
-    steps = values.pop("warmup_steps", 0)
-    if 0 < steps < 1:
-        ratio, steps = steps, 0
+    ratio = values.pop("warmup_ratio", 0.0 if "warmup_steps" in given else DEFAULT_WARMUP)
+    steps = values.pop("warmup_steps", 0) or ratio  # the steps win over the share, as in version 4
     if "warmup_ratio" in known:
-        values |= {"warmup_ratio": 0.0 if steps else ratio or 0.0, "warmup_steps": int(steps)}
+        values |= {"warmup_ratio": steps, "warmup_steps": 0} if steps < 1 else {"warmup_steps": int(steps)}
     else:
-        values["warmup_steps"] = steps or ratio or 0
+        values["warmup_steps"] = steps
 
 
 def _complete_checkpointing(values: Row) -> None:
