@@ -72,8 +72,9 @@ def has_opened(run_id: str) -> bool:
 
 def _claimed(args: Any, control: Any) -> bool | None:
     for held_args, held_control, run_follows in _claims:
-        # A control object is replaced when a checkpoint restores it; then the arguments alone decide.
-        if held_args() is args and held_control() in (control, None):
+        # A control object is replaced when a checkpoint restores it; then the arguments alone decide. By identity:
+        # both classes compare by value.
+        if held_args() is args and ((held := held_control()) is None or held is control):
             return run_follows
     return None
 

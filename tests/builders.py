@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
 
-from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback, read_sft_samples
+from oaml_callbacks import GroundingEvaluator, read_sft_samples
 from oaml_callbacks.grounding import read_sft_rows
 from oaml_callbacks.testing import RecordedRun, read_run
+
+if TYPE_CHECKING:
+    from oaml_callbacks import OpenAdaptWandbCallback
 
 
 @cache

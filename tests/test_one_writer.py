@@ -1,0 +1,271 @@
+"""One row per log event and no value twice, whatever else is attached to the Trainer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from transformers import Trainer, TrainerCallback
+from transformers.integrations import WandbCallback
+
+from oaml_callbacks import OpenAdaptWandbCallback, open_runs
+from oaml_callbacks.testing import RecordedRun, read_run, read_runs
+
+from . import builders
+
+LOG_EVENTS = 8  # ten steps: five losses, two evaluations, the training's end
+
+
+class CountsLogEvents(TrainerCallback):
+    """How often the Trainer logged."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        self.count += 1
+
+
+def assert_one_row_per_event(run: RecordedRun, events: int = LOG_EVENTS) -> None:
+    assert len(run.rows) == events
+    losses = [(row["train/global_step"], key) for row in run.rows for key in ("train/loss", "eval/loss") if key in row]
+    assert max(Counter(losses).values()) == 1
+
+
+def in_callbacks(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
+    ours = OpenAdaptWandbCallback(**options)
+    return builders.trainer(screens, builders.arguments(folder), [ours]), ours
+
+
+def added_later(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
+    trainer = builders.trainer(screens, builders.arguments(folder))
+    ours = OpenAdaptWandbCallback(**options)
+    trainer.add_callback(ours)
+    return trainer, ours
+
+
+def stock_removed(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
+    trainer, ours = in_callbacks(screens, folder, **options)
+    trainer.remove_callback(WandbCallback)
+    return trainer, ours
+
+
+def stock_listed_twice(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
+    trainer, ours = in_callbacks(screens, folder, **options)
+    trainer.add_callback(WandbCallback())
+    return trainer, ours
+
+
+Arrangement = Callable[..., tuple[Trainer, OpenAdaptWandbCallback]]
+ARRANGEMENTS = [in_callbacks, added_later, stock_removed, stock_listed_twice]
+
+
+@pytest.mark.parametrize("arrange", ARRANGEMENTS)
+def test_a_training_is_written_once_and_opened_by_us(screens: Path, offline: Path, arrange: Arrangement) -> None:
+    trainer, ours = arrange(screens, offline, tags=["ours"])
+    counter = CountsLogEvents()
+    trainer.add_callback(counter)
+    trainer.train()
+    run = builders.read_back(ours, offline)
+    assert counter.count == LOG_EVENTS
+    assert_one_row_per_event(run)
+    assert run.tags == ("ours",)
+    assert run.summary["viewer_url"].endswith(run.id)
+    assert len(read_runs(offline)) == 1
+
+
+@pytest.mark.parametrize("arrange", ARRANGEMENTS)
+def test_evaluate_and_predict_without_training_write_a_row_each(
+    screens: Path, offline: Path, arrange: Arrangement
+) -> None:
+    trainer, ours = arrange(screens, offline)
+    trainer.evaluate()
+    trainer.predict(trainer.eval_dataset)  # type: ignore[arg-type]
+    run = builders.read_back(ours, offline)
+    assert len(run.rows) == 2
+    assert len(run.column("eval/loss")) == len(run.column("test/loss")) == 1
+    assert len(read_runs(offline)) == 1
+
+
+@pytest.mark.parametrize("arrange", ARRANGEMENTS)
+def test_a_log_call_before_anything_else_is_written_once(screens: Path, offline: Path, arrange: Arrangement) -> None:
+    trainer, ours = arrange(screens, offline)
+    trainer.log({"warmup_score": 1.0})
+    trainer.train()
+    run = builders.read_back(ours, offline)
+    assert_one_row_per_event(run, LOG_EVENTS + 1)
+    assert run.column("train/warmup_score") == [1.0]
+    assert run.exit_code == 0
+    assert "viewer_url" in run.summary
+
+
+LATE = """
+import sys
+from pathlib import Path
+from tests import builders
+screens, folder = map(Path, sys.argv[1:])
+trainer = builders.trainer(screens, builders.arguments(folder))
+assert "oaml_callbacks.callback" not in sys.modules
+from oaml_callbacks import OpenAdaptWandbCallback
+trainer.add_callback(OpenAdaptWandbCallback(tags=["ours"]))
+trainer.train()
+"""
+
+
+def test_a_package_imported_after_the_trainer_was_built_still_opens_the_run(screens: Path, offline: Path) -> None:
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", LATE, str(screens), str(offline)], cwd=root, check=True)
+    run = read_run(offline)
+    assert_one_row_per_event(run)
+    assert run.tags == ("ours",)
+    assert run.summary["viewer_url"].endswith(run.id)
+    assert run.exit_code == 0
+
+
+def test_the_users_own_run_is_used_and_left_open(screens: Path, offline: Path) -> None:
+    mine = wandb.init(project="mine", notes="My notes.", config={"mine": 1})
+    trainer, ours = in_callbacks(screens, offline)
+    trainer.train()
+    ours.close()
+    assert wandb.run is mine
+    mine.log({"after": 1.0})
+    mine.finish()
+    run = builders.read_back(ours, offline)
+    assert run.project == "mine"
+    assert len(run.rows) == LOG_EVENTS + 1
+    assert run.config["mine"] == 1
+    assert run.config["learning_rate"] == 1e-3
+    assert run.notes is not None
+    assert run.notes.startswith("My notes.")
+    assert run.summary["viewer_url"] in run.notes
+
+
+def test_a_run_that_the_user_finished_is_gone_on_with(screens: Path, offline: Path) -> None:
+    trainer, ours = in_callbacks(screens, offline)
+    trainer.train()
+    first = ours.run_id
+    wandb.finish()
+    trainer.evaluate()
+    builders.read_back(ours, offline)
+    segments = read_runs(offline)
+    assert [run.id for run in segments] == [first, first]
+    assert [len(run.rows) for run in segments] == [LOG_EVENTS, 1]
+
+
+def test_two_trainers_one_after_the_other_have_a_run_each(screens: Path, offline: Path) -> None:
+    (first, a), (second, b) = in_callbacks(screens, offline), in_callbacks(screens, offline)
+    first.train()
+    second.train()
+    builders.read_back(b, offline)
+    runs = read_runs(offline)
+    assert [run.id for run in runs] == [a.run_id, b.run_id]
+    for run in runs:
+        assert_one_row_per_event(run)
+        assert run.exit_code == 0
+
+
+def test_two_trainers_alive_at_once_each_keep_to_their_own_run(screens: Path, offline: Path) -> None:
+    (first, a), (second, b) = in_callbacks(screens, offline), in_callbacks(screens, offline)
+    first.evaluate()
+    second.evaluate()
+    first.evaluate()
+    second.evaluate()
+    builders.read_back(b, offline)
+    a.close()
+    rows = Counter[str]()
+    for run in read_runs(offline):
+        rows[run.id] += len(run.column("eval/loss"))
+    assert rows == {a.run_id: 2, b.run_id: 2}
+
+
+class TrainsAnother(TrainerCallback):
+    """Starts a second training in the middle of the first."""
+
+    def __init__(self, other: Trainer) -> None:
+        self.other = other
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.epoch == 1:
+            self.other.train()
+
+
+def test_a_training_inside_a_training_gets_a_run_beside_it(screens: Path, offline: Path) -> None:
+    inner, b = in_callbacks(screens, offline)
+    outer, a = in_callbacks(screens, offline)
+    outer.add_callback(TrainsAnother(inner))
+    outer.train()
+    b.close()
+    builders.read_back(a, offline)
+    runs = {run.id: run for run in read_runs(offline)}
+    assert set(runs) == {a.run_id, b.run_id}
+    for run in runs.values():
+        assert_one_row_per_event(run)
+        assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("stock_first", [True, False])
+def test_stock_alone_in_another_trainer_is_left_as_it_is(screens: Path, offline: Path, stock_first: bool) -> None:
+    """Its Trainer even shares its arguments with one of ours."""
+    args = builders.arguments(offline)
+    ours = OpenAdaptWandbCallback()
+    with_ours, with_stock = builders.trainer(screens, args, [ours]), builders.trainer(screens, args)
+    if stock_first:
+        with_stock.train()
+        wandb.finish()
+        with_ours.train()
+        builders.read_back(ours, offline)
+    else:
+        with_ours.train()
+        ours.close()
+        with_stock.train()
+        wandb.finish()
+        wandb.teardown()
+    for run in read_runs(offline):
+        assert_one_row_per_event(run)
+        assert ("viewer_url" in run.summary) == (run.id == ours.run_id)
+    assert len(read_runs(offline)) == 2
+
+
+def test_a_hyperparameter_search_has_a_run_per_trial(screens: Path, offline: Path) -> None:
+    pytest.importorskip("optuna", reason="the search needs a backend")
+    mine = wandb.init(project="mine")  # of the whole search; nobody's trial
+    ours = OpenAdaptWandbCallback()
+    trainer = builders.trainer(
+        screens,
+        builders.arguments(offline, run_name="search"),
+        [ours],
+        model_init=lambda trial: builders.lora_model(),
+    )
+    trainer.hyperparameter_search(
+        hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)},
+        hp_name=lambda trial: f"trial-{trial.number}",
+        n_trials=2,
+        backend="optuna",
+    )
+    ours.close()
+    assert wandb.run is mine
+    mine.finish()
+    builders.read_back(ours, offline)
+    trials = [run for run in read_runs(offline) if run.id != mine.id]
+    assert [run.name for run in trials] == ["trial-0", "trial-1"]
+    assert {run.group for run in trials} == {"search"}
+    assert len({run.config["learning_rate"] for run in trials}) == 2
+    for run in trials:
+        assert_one_row_per_event(run)
+        assert run.exit_code == 0
+        assert run.config["learning_rate"] == pytest.approx(max(run.column("train/learning_rate")), rel=0.2)
+
+
+def test_nothing_is_kept_of_runs_that_are_over(screens: Path, offline: Path) -> None:
+    trainer, ours = in_callbacks(screens, offline)
+    trainer.evaluate()
+    assert open_runs._holders == [ours]
+    ours.close()
+    assert open_runs._holders == []
+    ours.close()
