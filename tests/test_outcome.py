@@ -1,0 +1,103 @@
+"""How a training ended is how its run is marked."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from transformers import TrainerCallback
+
+from oaml_callbacks import OpenAdaptWandbCallback
+from oaml_callbacks.testing import read_run, read_runs
+
+from . import builders
+
+ROOT = Path(__file__).parents[1]
+
+
+class Boom(TrainerCallback):
+    """Ends the training by an exception at the third step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 3:
+            raise RuntimeError("secret=hunter2")
+
+
+DIES = """
+import sys
+from pathlib import Path
+from tests import builders
+from tests.test_outcome import Boom
+from oaml_callbacks import OpenAdaptWandbCallback
+screens, folder, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+steps = 100_000 if how == "interrupted" else 10
+args = builders.arguments(folder, max_steps=steps, eval_strategy="no", logging_steps=1)
+callbacks = [OpenAdaptWandbCallback()] + ([Boom()] if how in ("uncaught", "caught") else [])
+trainer = builders.trainer(screens, args, callbacks)
+try:
+    trainer.train()
+except RuntimeError:
+    if how == "uncaught":
+        raise
+"""
+
+
+def run_script(screens: Path, folder: Path, how: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", DIES, str(screens), str(folder), how],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "exit_code", "outcome"),
+    [("uncaught", 1, "failed: RuntimeError"), ("caught", 1, "failed"), ("well", 0, "finished")],
+)
+def test_the_runs_end_is_the_trainings(
+    screens: Path, offline: Path, how: str, exit_code: int, outcome: str
+) -> None:
+    run_script(screens, offline, how).communicate()
+    run = read_run(offline)
+    assert run.exit_code == exit_code
+    assert run.summary["outcome"] == outcome
+
+
+def test_ctrl_c_is_marked_as_such(screens: Path, offline: Path) -> None:
+    process = run_script(screens, offline, "interrupted")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "'loss'" in line:  # the training has begun
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate()
+    run = read_run(offline)
+    assert run.exit_code == 255
+    assert run.summary["outcome"] == "interrupted"
+
+
+def test_a_training_that_died_in_a_notebook_is_failed_and_the_next_has_its_own_run(
+    screens: Path, offline: Path
+) -> None:
+    dying = OpenAdaptWandbCallback()
+    args = builders.arguments(offline, eval_strategy="no")
+    with pytest.raises(RuntimeError):
+        builders.trainer(screens, args, [dying, Boom()]).train()
+    again = OpenAdaptWandbCallback()
+    builders.trainer(screens, builders.arguments(offline), [again]).train()
+    assert wandb.run is not None
+    assert wandb.run.id == again.run_id
+    builders.read_back(again, offline)
+    first, second = read_runs(offline)
+    assert first.exit_code == 1
+    assert first.summary["outcome"].startswith("failed")
+    assert "hunter2" not in str(first.summary)
+    assert second.exit_code == 0
+    assert second.summary["outcome"] == "finished"
