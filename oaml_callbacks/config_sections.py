@@ -123,7 +123,7 @@ class GroundingSection(Section):
     """
 
     batch_size: int = Field(default=16, gt=0)
-    max_new_tokens: int = Field(default=64, gt=0)
+    max_new_tokens: int = Field(default=128, gt=0)
     max_samples: int | None = Field(default=None, gt=0)
     baseline: bool = True
 
