@@ -170,8 +170,8 @@ def _starting_point(output_dir: Path, *, resume: bool, overwrite: bool) -> Path 
             f"{newest} is there from an earlier run. Go on from it with --resume, remove the earlier checkpoints with "
             "--overwrite, or train elsewhere with --output-dir."
         )
-    for state in output_dir.glob("checkpoint-[0-9]*/trainer_state.json"):
-        shutil.rmtree(state.parent)
+    for checkpoint in output_dir.glob("checkpoint-[0-9]*"):
+        shutil.rmtree(checkpoint)
     return None
 
 
