@@ -32,7 +32,7 @@ def test_the_target_is_one_of_several_named_buttons_and_has_its_colour() -> None
         named = [control for control in screen.controls if control.named]
         assert len(named) >= 3
         assert len({control.name for control in named}) == len(named)
-        x1, y1, x2, y2 = screen.target.box
+        x1, y1, _, y2 = screen.target.box
         assert screen.image.getpixel((x1 + 10, (y1 + y2) // 2)) == COLOURS[screen.target.name][0]
         assert screen.target.name in screen.goal
 

@@ -1,0 +1,65 @@
+"""Several processes: only world rank 0 opens a run or writes, and every rank sees the same metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from oaml_callbacks.testing import read_runs
+
+ROOT = Path(__file__).parents[1]
+
+WORKER = """
+import json, os, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests import builders
+from oaml_callbacks import OpenAdaptWandbCallback
+screens, folder = map(Path, sys.argv[1:])
+rank = int(os.environ["RANK"])
+callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
+args = builders.arguments(
+    folder, per_device_train_batch_size=1, metric_for_best_model="grounding_accuracy", ddp_backend="gloo"
+)
+trainer = builders.trainer(screens, args, [callback])
+trainer.train()
+seen = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+(folder / f"rank{rank}.json").write_text(json.dumps({
+    "run_id": callback.run_id,
+    "wandb_run": "wandb" in sys.modules and sys.modules["wandb"].run is not None,
+    "correct": [entry["eval_grounding_correct"] for entry in seen],
+    "samples": [entry["eval_grounding_samples"] for entry in seen],
+    "world": args.world_size,
+}))
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_share_one_run(screens: Path, offline: Path) -> None:
+    script = offline / "worker.py"
+    script.write_text(WORKER)
+    subprocess.run(
+        [
+            sys.executable,
+            *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+            *(str(script), str(screens), str(offline)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=240,
+    )
+    first, second = (json.loads((offline / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    assert first["world"] == second["world"] == 2
+    assert first["run_id"] is not None
+    assert second["run_id"] is None
+    assert second["wandb_run"] is False
+    assert first["samples"] == second["samples"] == [4, 4]
+    assert first["correct"] == second["correct"]
+    (run,) = read_runs(offline)
+    assert len(run.rows) == 8
+    assert len(run.column("eval/loss")) == 2
