@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported: two tests' worth of threads on a small machine cost more than they bring.
+# Before torch is imported, and for the processes that tests start: these models are too small to gain from threads,
+# and on a busy machine threads that wait for each other take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

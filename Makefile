@@ -1,0 +1,43 @@
+# `make demo` and `make test` are all one needs; each makes .venv and installs into it what it lacks.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN = $(VENV)/bin
+
+.PHONY: demo test test-floor lint types bench clean
+
+demo: $(VENV)/.installed-demo
+	WANDB_MODE=offline $(BIN)/oaml train configs/demo.yaml --wandb --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+# The oldest versions that pyproject.toml allows, transformers 4.57 among them, in an environment of their own.
+test-floor:
+	$(MAKE) test VENV=.venv-floor CONSTRAINTS=constraints-floor.txt
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/callback_cost.py
+
+clean:
+	rm -rf .venv .venv-floor demo_data training_output wandb
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; PYTHON=python3.x names another") if sys.version_info < (3, 10) else 0'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e ".[wandb]"
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
+	@touch $@ $(VENV)/.installed-demo
