@@ -145,3 +145,7 @@ def markdown_table() -> str:
     rows = ["| key | where | unit | meaning |", "| --- | --- | --- | --- |"]
     rows += [f"| `{key.name}` | {key.where} | {key.unit} | {key.meaning} |" for key in KEYS]
     return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(markdown_table())  # noqa: T201
