@@ -13,6 +13,7 @@ from oaml_callbacks import processors
 from oaml_callbacks.demo.tiny_qwen import FAMILIES, Family, build_processor
 from oaml_callbacks.processors import has_torchvision, load_processor
 
+SIZE = {"shortest_edge": 65536, "longest_edge": 999424}
 PROMPT = [
     {
         "role": "user",
@@ -83,7 +84,7 @@ def released_files(folder: Path, *, class_name: str | None, model_type: str, ima
 @pytest.mark.parametrize(
     ("class_name", "model_type", "image_settings", "longest"),
     [
-        ("Qwen3VLProcessor", "qwen3_vl", {"patch_size": 16, "size": {"shortest_edge": 65536, "longest_edge": 999424}}, 999424),
+        ("Qwen3VLProcessor", "qwen3_vl", {"patch_size": 16, "size": SIZE}, 999424),
         ("Qwen2_5_VLProcessor", "qwen2_5_vl", {"patch_size": 14, "min_pixels": 3136, "max_pixels": 999600}, 999600),
         (None, "qwen2_vl", {"patch_size": 14, "min_pixels": 3136, "max_pixels": 999600}, 999600),
     ],
