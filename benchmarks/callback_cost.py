@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -48,7 +49,7 @@ def eight_scalars(step: int) -> dict[str, float]:
 def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
     """One log event of the stock callback alone, and one of ours beside a stock callback that stands aside."""
     from transformers import TrainerControl, TrainerState, TrainingArguments
-    from transformers.integrations import WandbCallback
+    from transformers.integrations.integration_utils import WandbCallback
 
     from oaml_callbacks import OpenAdaptWandbCallback
 
@@ -56,8 +57,9 @@ def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
         args = TrainingArguments(output_dir=str(folder), report_to="wandb", use_cpu=True)
         return args, TrainerState(), TrainerControl()
 
-    stock, aside, ours = WandbCallback(), WandbCallback(), OpenAdaptWandbCallback()
-    original = WandbCallback.on_log.__wrapped__  # as it is where this package isn't used
+    stock_class: Any = WandbCallback
+    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback()
+    original = stock_class.on_log.__wrapped__  # as it is where this package isn't used
     theirs, mine = trainer_objects(), trainer_objects()
     ours.on_init_end(*mine)
 
@@ -92,7 +94,8 @@ def time_block(event: Callable[[int], None], first: int) -> float:
 def compare(folder: Path, blocks: int) -> tuple[float, float, float]:
     """Medians of stock and ours in seconds per event, and the median of the ratios of neighbouring blocks."""
     stock_event, our_event = events(folder)
-    stock, ours = [], []
+    stock: list[float] = []
+    ours: list[float] = []
     for block in range(blocks):
         pair = [(stock_event, stock), (our_event, ours)]
         for event, times in pair if block % 2 else reversed(pair):
@@ -110,8 +113,7 @@ def grow(folder: Path, count: int) -> list[tuple[int, float, float]]:
     stretches = []
     for stretch in tqdm(range(10), desc="Log events", unit=f"x{count // 10}"):
         times = [
-            time_block(our_event, step)
-            for step in range(stretch * count // 10, (stretch + 1) * count // 10, BLOCK)
+            time_block(our_event, step) for step in range(stretch * count // 10, (stretch + 1) * count // 10, BLOCK)
         ]
         memory = process.memory_info().rss / 2**20
         stretches.append(((stretch + 1) * count // 10, statistics.median(times), memory))
@@ -121,7 +123,9 @@ def grow(folder: Path, count: int) -> list[tuple[int, float, float]]:
 def import_time(python: str) -> tuple[str, float]:
     """transformers' version in that environment, and the median seconds of ten imports in fresh processes."""
     times = [float(subprocess.check_output([python, "-c", IMPORT], text=True).split()[-1]) for _ in range(10)]
-    version = subprocess.check_output([python, "-c", "import transformers; print(transformers.__version__)"], text=True)
+    version = subprocess.check_output(
+        [python, "-c", "import transformers; print(transformers.__version__)"], text=True
+    )
     return version.split()[-1], statistics.median(times)
 
 

@@ -137,6 +137,11 @@ class OpenAdaptWandbCallback(TrainerCallback):
         return dict(self._tracker.links) if self._tracker else {}
 
     @property
+    def look_command(self) -> str | None:
+        """The command that shows the run's files in a terminal; `None` before wandb 0.28."""
+        return self._tracker.look_command if self._tracker else None
+
+    @property
     def sync_command(self) -> str | None:
         """The command that sends an offline run to W&B."""
         return self._tracker.sync_command if self._tracker else None

@@ -79,7 +79,7 @@ def _run_git(*arguments: str) -> str | None:
 
 def _pixel_limits(image_processor: Any) -> dict[str, Any]:
     names = ("min_pixels", "max_pixels", "size", "patch_size", "merge_size")
-    limits = {name: getattr(image_processor, name, None) for name in names}
-    if hasattr(limits["size"], "items"):  # a dict, or a class of transformers' own, with a place for every kind of size
+    limits: dict[str, Any] = {name: getattr(image_processor, name, None) for name in names}
+    if hasattr(limits["size"], "items"):  # a dict, or a class of transformers' own with a place for every kind of size
         limits["size"] = {name: value for name, value in limits["size"].items() if value is not None}
     return {name: value for name, value in limits.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ def print_summary(result: TrainingResult, console: Console) -> None:
         "best checkpoint": shown(result.best_checkpoint) if result.best_checkpoint else None,
         "W&B run": result.run_url or result.run_id,
         "run folder": shown(result.run_folder) if result.run_folder else None,
-        "look at it with": f"wandb leet {shlex.quote(shown(result.run_folder))}" if result.run_folder else None,
+        "look at it with": result.look_command,
         "send it with": result.sync_command,
         **result.links,
     }

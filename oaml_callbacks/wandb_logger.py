@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from numbers import Real
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import keys
+from .best import BestEvaluations
 from .links import LinkTemplates, check_url, markdown
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class WandbLogger:
         self._run: wandb.Run | None = None
         self._owned = False
         self._step: int | None = None
-        self._best: dict[str, tuple[float, float]] = dict(continues._best) if continues else {}
+        self._best: BestEvaluations = continues._best if continues else BestEvaluations()
         self._left_out: set[str] = set()
         self.links: dict[str, str] = {}
         self.folder: Path | None = None
@@ -93,6 +94,8 @@ class WandbLogger:
         if wandb.run is not None and not beside:
             self._run = wandb.run
         else:
+            if continues is not None:
+                _wait_for_another_folder(continues.folder)
             self._run = wandb.init(
                 project=project,
                 entity=entity,
@@ -136,6 +139,16 @@ class WandbLogger:
     def sync_command(self) -> str | None:
         """What to type to send an offline run to W&B; `None` for any other."""
         return f"wandb sync {_shown(self.folder)}" if self.folder is not None and self.offline else None
+
+    @property
+    def look_command(self) -> str | None:
+        """What to type to look at the run in a terminal, from its files; wandb has that command since 0.28."""
+        from importlib.metadata import version
+
+        from packaging.version import Version
+
+        known = self.folder is not None and Version(version("wandb")) >= Version("0.28")
+        return f"wandb leet {_shown(self.folder)}" if self.folder is not None and known else None
 
     def own(self) -> None:
         """Take over a run that was open already: it is then finished as if this logger had opened it."""
@@ -200,8 +213,8 @@ class WandbLogger:
                 break
         self._run.log(row)
         for key in row:
-            if key.endswith(keys.GROUNDING_ACCURACY):
-                self._keep_best(key, row)
+            if key.endswith(keys.GROUNDING_ACCURACY) and (best := self._best.improve(key, row)):
+                self.update_summary(best)
 
     def update_summary(self, values: Mapping[str, Any]) -> None:
         """Set values of the run's summary."""
@@ -286,25 +299,6 @@ class WandbLogger:
                 )
         return kept
 
-    def _keep_best(self, key: str, row: Mapping[str, Any]) -> None:
-        """Put the evaluation into the summary's `best/*` if it is the best so far, all three values from this one."""
-        split = keys.split_evaluation_key(key)
-        if split is None or split[1] != keys.GROUNDING_ACCURACY:
-            return
-        prefix = split[0]
-        accuracy, distance = row[key], row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
-        # Highest accuracy first, then the smallest distance; a tie leaves the earlier one.
-        rank = (-accuracy, math.inf if distance is None else distance)
-        if math.isnan(accuracy) or (prefix in self._best and rank >= self._best[prefix]):
-            return
-        self._best[prefix] = rank
-        best = {
-            keys.GROUNDING_ACCURACY: accuracy,
-            keys.GROUNDING_DISTANCE: distance,
-            "global_step": row.get(keys.STEP_KEY),
-        }
-        self.update_summary({f"best/{prefix}{name}": value for name, value in best.items() if value is not None})
-
     def _link_values(self, output_dir: str | None) -> dict[str, str | None]:
         assert self._run is not None
         return {
@@ -354,6 +348,15 @@ def exit_code_of(error_type: type[BaseException] | None) -> int:
     if error_type is None:
         return 0
     return EXIT_INTERRUPTED if issubclass(error_type, KeyboardInterrupt) else EXIT_FAILED
+
+
+def _wait_for_another_folder(folder: Path | None) -> None:
+    """Wait, for a second at most, until W&B would name the next folder otherwise than `folder`.
+
+    Folders of an offline run are named by its id and the second; older versions of wandb overwrite the first.
+    """
+    while folder is not None and time.strftime("-%Y%m%d_%H%M%S-") in folder.name:
+        time.sleep(0.05)
 
 
 def _outcome(exit_code: int) -> str:

@@ -40,7 +40,9 @@ def test_every_field_is_percent_encoded() -> None:
 
 
 def test_a_value_that_is_not_known_is_left_empty() -> None:
-    assert LinkTemplates.resolve(viewer_url="https://h/{entity}/x").fill({"entity": None})["viewer_url"] == "https://h//x"
+    assert (
+        LinkTemplates.resolve(viewer_url="https://h/{entity}/x").fill({"entity": None})["viewer_url"] == "https://h//x"
+    )
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,8 @@ def test_a_disabled_logger_does_nothing_and_imports_nothing(tmp_path: Path) -> N
         "tracker.finish()\n"
         "assert not {'wandb', 'torch', 'transformers'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": str(ROOT), **os.environ}, check=True)
+    subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": str(ROOT), **os.environ}, check=True
+    )
     assert not list(tmp_path.iterdir())
     assert WandbLogger().run_id is None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import wandb
 from transformers import Trainer, TrainerCallback
-from transformers.integrations import WandbCallback
+from transformers.integrations.integration_utils import WandbCallback
 
 from oaml_callbacks import OpenAdaptWandbCallback, open_runs
 from oaml_callbacks.testing import RecordedRun, read_run, read_runs
@@ -58,7 +58,7 @@ def stock_removed(screens: Path, folder: Path, **options: Any) -> tuple[Trainer,
 
 def stock_listed_twice(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
     trainer, ours = in_callbacks(screens, folder, **options)
-    trainer.add_callback(WandbCallback())
+    trainer.add_callback(WandbCallback)
     return trainer, ours
 
 

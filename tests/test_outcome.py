@@ -61,9 +61,7 @@ def run_script(screens: Path, folder: Path, how: str) -> subprocess.Popen[str]:
     ("how", "exit_code", "outcome"),
     [("uncaught", 1, "failed: RuntimeError"), ("caught", 1, "failed"), ("well", 0, "finished")],
 )
-def test_the_runs_end_is_the_trainings(
-    screens: Path, offline: Path, how: str, exit_code: int, outcome: str
-) -> None:
+def test_the_runs_end_is_the_trainings(screens: Path, offline: Path, how: str, exit_code: int, outcome: str) -> None:
     run_script(screens, offline, how).communicate()
     run = read_run(offline)
     assert run.exit_code == exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def test_the_config_is_the_same_but_for_our_own_part(pair: tuple[RecordedRun, Re
     stock, ours = pair
     added = {**ours.config}
     del added["oaml"]
-    assert added == stock.config
+    # transformers 4 has the time of day in the folder's name.
+    assert {**added, "logging_dir": ""} == {**stock.config, "logging_dir": ""}
     assert added["model/num_parameters"] > 0
     assert added["peft_config"]["default"]["r"] == 4
     assert added["vision_config"]["model_type"] == "qwen3_vl_vision"
@@ -110,7 +112,7 @@ def test_gradients_are_watched_where_stock_would(
             builders.trainer(screens, args, callbacks).train()
             wandb.finish()
         # wandb numbers the models that a process has watched.
-        return {key.replace("graph_0", "") for row in read_run(folder).history for key in row if "gradients" in key}
+        return {re.sub(r"graph_\d+", "", key) for row in read_run(folder).history for key in row if "gradients" in key}
 
     ours = watched(tmp_path / "ours", [OpenAdaptWandbCallback()])
     assert ours
@@ -139,7 +141,9 @@ def test_what_decides_the_numbers_is_in_the_config(pair: tuple[RecordedRun, Reco
     assert facts["versions"]["transformers"] == transformers.__version__
     template = builders.processor().chat_template
     assert facts["chat_template_sha256"] == hashlib.sha256(template.encode()).hexdigest()
-    assert facts["image_processor"]["size"]["longest_edge"] == builders.processor().image_processor.size["longest_edge"]
+    assert (
+        facts["image_processor"]["size"]["longest_edge"] == builders.processor().image_processor.size["longest_edge"]
+    )
     assert json.dumps(facts)
 
 

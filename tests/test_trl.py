@@ -21,10 +21,7 @@ def test_sft_of_a_vision_model_has_one_run_with_grounding(screens: Path, offline
     def dataset(name: str) -> Dataset:
         rows = [json.loads(line) for line in (screens / f"{name}.jsonl").read_text().splitlines()[:4]]
         return Dataset.from_list(
-            [
-                {"images": [Image.open(screens / row["images"][0])], "messages": row["messages"]}
-                for row in rows
-            ]
+            [{"images": [Image.open(screens / row["images"][0])], "messages": row["messages"]} for row in rows]
         )
 
     callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))

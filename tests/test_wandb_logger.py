@@ -97,9 +97,7 @@ def test_an_open_run_is_used_and_left_open(offline: Path) -> None:
     ("error", "exit_code", "outcome"),
     [(ValueError, 1, "failed: ValueError"), (KeyboardInterrupt, 255, "interrupted")],
 )
-def test_an_exception_marks_the_run(
-    offline: Path, error: type[BaseException], exit_code: int, outcome: str
-) -> None:
+def test_an_exception_marks_the_run(offline: Path, error: type[BaseException], exit_code: int, outcome: str) -> None:
     with pytest.raises(error), WandbLogger(enabled=True):
         raise error("a message that may hold anything")
     run = read_back(offline)

@@ -58,7 +58,22 @@ def test_what_cannot_be_read_is_unreadable_and_has_no_point(text: str) -> None:
 
 def test_no_string_breaks_it() -> None:
     rng = random.Random(0)
-    pieces = ["CLICK(", "x=", "0.5", ", ", "y=", ")", "Action:", "TYPE(text=", '"', "\\", "\n", "é", "9" * 400, "\ud800"]
+    pieces = [
+        "CLICK(",
+        "x=",
+        "0.5",
+        ", ",
+        "y=",
+        ")",
+        "Action:",
+        "TYPE(text=",
+        '"',
+        "\\",
+        "\n",
+        "é",
+        "9" * 400,
+        "\ud800",
+    ]
     for _ in range(20_000):
         action = parse_action("".join(rng.choices(pieces, k=rng.randrange(12))))
         assert (action.point is None) == (action.kind != "click")

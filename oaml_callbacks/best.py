@@ -1,0 +1,43 @@
+"""Which evaluation was the best so far: the one that `best/*` in a run's summary is taken from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from . import keys
+
+
+class BestEvaluations:
+    """The best evaluation so far, of the evaluation set and of each named one.
+
+    Highest accuracy first, then the smallest distance; a tie leaves the earlier one. Kept here, since reading a run's
+    summary back costs a round trip, and W&B's own `summary="max"` would take each value from another evaluation.
+    """
+
+    def __init__(self) -> None:
+        self._ranks: dict[str, tuple[float, float]] = {}
+
+    def improve(self, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the summary that change with this evaluation; none if it is not the best.
+
+        Args:
+            key: The row's accuracy: `eval/grounding_accuracy`, `eval/web_grounding_accuracy` of a set named `web`.
+            row: The evaluation's row of the history.
+        """
+        split = keys.split_evaluation_key(key)
+        if split is None or split[1] != keys.GROUNDING_ACCURACY:
+            return {}
+        prefix = split[0]
+        accuracy, distance = row[key], row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
+        rank = (-accuracy, math.inf if distance is None else distance)
+        if math.isnan(accuracy) or (prefix in self._ranks and rank >= self._ranks[prefix]):
+            return {}
+        self._ranks[prefix] = rank
+        best = {
+            keys.GROUNDING_ACCURACY: accuracy,
+            keys.GROUNDING_DISTANCE: distance,
+            "global_step": row.get(keys.STEP_KEY),
+        }
+        return {f"best/{prefix}{name}": value for name, value in best.items() if value is not None}
