@@ -3,14 +3,18 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoModelForImageTextToText
 
-from oaml_callbacks.demo.screens import write_samples
+from oaml_callbacks.demo.base import HabitRows, Lesson, PackingCollator, draw_pool, measure
+from oaml_callbacks.demo.screens import draw_screen, write_samples
 from oaml_callbacks.demo.tiny_qwen import FAMILIES, Family, build_model, build_processor
+from oaml_callbacks.processors import load_processor
 from oaml_callbacks.sft import IGNORE, Row, SFTCollator, SFTDataset
 
 
@@ -146,3 +150,31 @@ def test_a_template_whose_prompt_is_no_beginning_of_the_answer_is_an_error(rows:
     processor.chat_template += "{% if add_generation_prompt %}<think>{% endif %}"
     with pytest.raises(ValueError, match=r"generation prompt.*<think>"):
         SFTCollator(processor)(rows[:1])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_base_trains_packed_rows_as_it_would_single_ones(family: Family) -> None:
+    """One picture and its questions in one sequence: the same loss as row by row, so the base's training is sound."""
+    torch.manual_seed(0)
+    processor = build_processor(family)
+    model: Any = build_model(family, processor)
+    pool = draw_pool(6, (144, 80), workers=1)
+    screens = list(HabitRows(pool, pool, count=3, easy_count=0, seed=0))
+    with torch.no_grad():
+        packed, helping = Lesson(model, processor.tokenizer)(PackingCollator(processor)(screens))
+        single = model(**SFTCollator(processor)([row for rows in screens for row in rows])).loss
+    torch.testing.assert_close(packed, single)
+    assert helping > 0
+
+
+@pytest.mark.parametrize("folder", sorted((Path(__file__).parents[1] / "configs" / "demo").glob("tiny-*/")))
+def test_a_shipped_base_finds_the_button_and_clicks_beside_it(folder: Path) -> None:
+    """What the demo needs of its checkpoints: the habit to unlearn, and the rest learnt."""
+    model: Any = AutoModelForImageTextToText.from_pretrained(folder)
+    rng = Random(9)
+    figures = measure(model, load_processor(str(folder)), [draw_screen(rng) for _ in range(32)])
+    assert model.dtype == torch.float32
+    assert figures.readable == 1
+    assert figures.found > 0.8
+    assert figures.accuracy < 0.1
+    assert figures.distance > 0.15

@@ -29,8 +29,13 @@ COLOURS = {
     "Archive": ((168, 40, 190), (255, 255, 255)),
 }
 """The kinds of button that goals name: label -> (fill, text), RGB."""
-NEUTRAL = ("Cancel", "Help", "Close", "Back")
-"""Labels of the grey buttons that stand beside them and are never the goal."""
+NEUTRAL = {
+    "Cancel": "Cancel the changes",
+    "Help": "Help on this page",
+    "Close": "Close this window",
+    "Back": "Back to the list",
+}
+"""The grey buttons that stand beside them and are never the goal: label -> what a settings page says of it."""
 
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
@@ -282,7 +287,7 @@ def _settings(p: _Painter) -> None:
         y = box[1] + 52 + i * step
         tx = x1 + width + 24 if buttons_first else x1
         p.button(x1 if buttons_first else x2 - width, y)
-        p.text(tx, y + height / 2 - 14, f"{name} the selection", 20)
+        p.text(tx, y + height / 2 - 14, NEUTRAL.get(name, f"{name} the selection"), 20)
         p.lines(tx, y + height / 2 + 8, (rng.randint(160, 250),))
 
 
@@ -324,7 +329,7 @@ def draw_screen(rng: Random, *, named: int | None = None) -> Screen:
     theme = rng.choice(_THEMES)
     named = named or rng.randint(3, 4)
     buttons = [(name, True) for name in rng.sample(sorted(COLOURS), named)]
-    buttons += [(name, False) for name in rng.sample(NEUTRAL, max(1, rng.randint(4, 5) - named))]
+    buttons += [(name, False) for name in rng.sample(list(NEUTRAL), max(1, rng.randint(4, 5) - named))]
     rng.shuffle(buttons)
     painter = _Painter(theme, rng, buttons, (rng.randint(160, 216), rng.randint(62, 84)))
     painter.taskbar()

@@ -33,6 +33,7 @@ _WORDS = (
     "system\n", "user\n", "assistant\n", SYSTEM, "Goal: ", "Click the ", " button.", *COLOURS,
     "Thought: ", "\nAction: CLICK(x=0.", ", y=0.",
 )  # fmt: skip
+_LAYERS = {"qwen3_vl": 3, "qwen2_5_vl": 4}
 # ChatML, as Qwen's own template writes it for text and images.
 _CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -99,7 +100,7 @@ def build_model(
     processor: ProcessorMixin,
     *,
     hidden_size: int = 96,
-    layers: int = 3,
+    layers: int | None = None,
     heads: int = 4,
     vision_hidden_size: int = 64,
     vision_layers: int = 2,
@@ -111,7 +112,8 @@ def build_model(
         family: One of `FAMILIES`.
         processor: From `build_processor` of the same family: gives the vocabulary and the special tokens.
         hidden_size: Width of the language model; a multiple of `4 * heads`.
-        layers: Layers of the language model.
+        layers: Layers of the language model. None: 3 for Qwen3-VL, 4 for Qwen2.5-VL, whose vision model has relative
+            positions alone, so that the language model has to make out where on the screen a token is.
         heads: Attention heads, twice the key/value heads.
         vision_hidden_size: Width of the vision model; a multiple of 16.
         vision_layers: Layers of the vision model.
@@ -131,7 +133,7 @@ def build_model(
         "vocab_size": -(-len(tokenizer) // 8) * 8,
         "hidden_size": hidden_size,
         "intermediate_size": 3 * hidden_size,
-        "num_hidden_layers": layers,
+        "num_hidden_layers": layers or _LAYERS[family],
         "num_attention_heads": heads,
         "num_key_value_heads": heads // 2,
         "max_position_embeddings": 4096,
