@@ -1,0 +1,107 @@
+"""README's code runs, and its tables say what is there."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oaml_callbacks import OpenAdaptWandbCallback
+from oaml_callbacks.grounding import read_sft_rows, read_sft_samples
+
+from . import builders
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+
+
+def block(holding: str) -> str:
+    (found,) = [code for code in BLOCKS if holding in code]
+    return found
+
+
+def names(screens: Path) -> dict[str, Any]:
+    """What README's recipes take for granted: a model, its processor, and data."""
+    from oaml_callbacks.sft import SFTCollator, SFTDataset
+
+    return {
+        "model": builders.lora_model(),
+        "processor": builders.processor(),
+        "collator": SFTCollator(builders.processor()),
+        "train_dataset": SFTDataset(read_sft_rows(screens / "train.jsonl")),
+        "eval_dataset": SFTDataset(read_sft_rows(screens / "eval.jsonl")[:2]),
+        "clicks": builders.evaluator(screens),
+        "OpenAdaptWandbCallback": OpenAdaptWandbCallback,
+    }
+
+
+def test_the_first_example_is_all_one_needs(screens: Path, offline: Path) -> None:
+    """Its dots filled in."""
+    code = block("Trainer(..., args=")
+    code = code.replace("Trainer(...,", "trainer = make_trainer(").replace("TrainingArguments(...,", "make_arguments(")
+    space: dict[str, Any] = {
+        "make_trainer": lambda args, callbacks: builders.trainer(screens, args, callbacks),
+        "make_arguments": lambda **options: builders.arguments(offline, **options),
+    }
+    exec(code, space)
+    space["trainer"].train()
+    (callback,) = [c for c in space["trainer"].callback_handler.callbacks if isinstance(c, OpenAdaptWandbCallback)]
+    assert len(builders.read_back(callback, offline).rows) == 8
+
+
+def test_measuring_clicks(screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(offline)
+    for name in ("eval.jsonl", "screens"):
+        (offline / name).symlink_to(screens / name)
+    space = names(screens)
+    exec(block("save_strategy="), space)
+    assert space["trainer"].state.best_metric is not None
+
+
+def test_trl(screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trl", reason="TRL is an optional dependency")
+    from datasets import Dataset
+    from PIL import Image
+
+    monkeypatch.chdir(offline)
+    rows = [
+        {"images": [Image.open(row["images"][0])], "messages": row["messages"]}
+        for row in read_sft_rows(screens / "train.jsonl")[:4]
+    ]
+    space = {**names(screens), "sft_train": Dataset.from_list(rows), "sft_eval": Dataset.from_list(rows[:2])}
+    # TRL trains in bfloat16 by default, which it refuses to do on a CPU.
+    exec(block("SFTConfig").replace("max_steps=4,", "max_steps=4, bf16=False,"), space)
+    evaluations = [entry for entry in space["trainer"].state.log_history if "eval_loss" in entry]
+    assert [entry["eval_grounding_samples"] for entry in evaluations] == [4, 4]
+
+
+@pytest.mark.parametrize("holding", ["WandbLogger(", "read_run("])
+def test_recipes_that_stand_alone(offline: Path, monkeypatch: pytest.MonkeyPatch, holding: str) -> None:
+    monkeypatch.chdir(offline)
+    exec(block(holding), {})
+
+
+def test_the_row_that_is_shown_can_be_read(tmp_path: Path) -> None:
+    (line,) = re.findall(r"```json\n(.*?)\n```", README, flags=re.S)
+    (tmp_path / "eval.jsonl").write_text(line)
+    (sample,) = read_sft_samples(tmp_path / "eval.jsonl")
+    assert sample.bbox == tuple(json.loads(line)["bbox"])
+
+
+def test_every_option_is_in_the_table() -> None:
+    options = set(inspect.signature(OpenAdaptWandbCallback).parameters)
+    table = README.split("## Options")[1].split("\n\n")[2]
+    listed = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert listed == options
+
+
+def test_every_file_that_is_named_exists() -> None:
+    root = Path(__file__).parents[1]
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    for target in targets:
+        assert (root / target).exists(), target
