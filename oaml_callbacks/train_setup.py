@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import logging
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -266,7 +267,10 @@ def load_model(config: RunConfig, args: TrainingArguments) -> PreTrainedModel:
         )
     lora = config.lora.model_dump(exclude={"weights_path", "finetune_vision_layers"})
     try:
-        adapted = get_peft_model(model, LoraConfig(**lora))
+        with warnings.catch_warnings():
+            # peft asks for it by its old name; nobody who trains can do anything about it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            adapted = get_peft_model(model, LoraConfig(**lora))
     except ValueError as error:
         raise ConfigError(f"lora.target_modules: {error}") from error
     return cast("PreTrainedModel", adapted)
