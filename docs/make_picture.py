@@ -11,13 +11,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from oaml_callbacks import GroundingEvaluator, read_sft_samples
 from oaml_callbacks.grounding.metrics import GradedSample
 from oaml_callbacks.testing import RecordedRun, read_run
 
-ACCURACY, DISTANCE, BASE, TARGET = "#0b6e4f", "#b04a00", "#c1121f", "#1d4ed8"
+ACCURACY, DISTANCE, BASE = "#0b6e4f", "#b04a00", "#c1121f"
 
 
 def curves(run: RecordedRun, left: Any) -> None:
@@ -27,14 +28,15 @@ def curves(run: RecordedRun, left: Any) -> None:
     right = left.twinx()
     for axis, name, colour, marker in ((left, "accuracy", ACCURACY, "o"), (right, "distance", DISTANCE, "s")):
         points = [(0, base[name]), *run.series(key(name))]
-        axis.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2)
+        axis.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2, clip_on=False)
         axis.set_ylabel(f"eval/grounding_{name}", color=colour)
         axis.tick_params(axis="y", colors=colour)
         axis.set_ylim(bottom=0)
         axis.spines["top"].set_visible(False)
-    left.set_ylim(0, 1.02)
+    left.set_ylim(0, 1.05)
     left.set_xlabel("train/global_step")
-    left.annotate("base model", (0, base["accuracy"]), (6, 14), textcoords="offset points", color="#444444")
+    steps = [0, *(step for step, _ in run.series(key("accuracy")))]
+    left.set_xticks(steps, ["0\nbase model", *map(str, steps[1:])])
     left.grid(axis="y", alpha=0.25)
 
 
@@ -45,7 +47,9 @@ def screen(base: GradedSample, tuned: GradedSample, axis: Any) -> None:
     left, top, right, bottom = base.sample.bbox
     axis.imshow(image)
     box = ((left * width, top * height), (right - left) * width, (bottom - top) * height)
-    axis.add_patch(Rectangle(*box, fill=False, edgecolor=TARGET, linewidth=2.5, label="target"))
+    # Black in white: to be seen on a button of any colour.
+    outline = [withStroke(linewidth=6, foreground="white")]
+    axis.add_patch(Rectangle(*box, fill=False, edgecolor="black", linewidth=2.5, label="target", path_effects=outline))
     for row, colour, label in ((base, BASE, "base model's click"), (tuned, ACCURACY, "fine-tuned model's click")):
         assert row.action.point is not None
         x, y = row.action.point
