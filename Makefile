@@ -8,7 +8,8 @@ BIN = $(VENV)/bin
 .PHONY: demo test test-floor lint types bench clean
 
 demo: $(VENV)/.installed-demo
-	WANDB_MODE=offline $(BIN)/oaml train configs/demo.yaml --wandb --overwrite
+	@# One thread: the model is so small that threads would mostly wait for each other.
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/oaml train configs/demo.yaml --wandb --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -31,7 +31,7 @@ class BestEvaluations:
             return {}
         prefix = split[0]
         accuracy, distance = row[key], row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
-        rank = (-accuracy, math.inf if distance is None else distance)
+        rank = (-accuracy, math.inf if distance is None or math.isnan(distance) else distance)
         if math.isnan(accuracy) or (prefix in self._ranks and rank >= self._ranks[prefix]):
             return {}
         self._ranks[prefix] = rank

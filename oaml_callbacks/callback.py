@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from transformers.trainer_callback import TrainerCallback
 
 from . import keys, open_runs, stock
 from .links import LinkTemplates
-from .wandb_logger import WandbLogger, require_wandb, user_run_is_open
+from .trainer_logs import Evaluation, Tracking, chooses_the_farthest, evaluation_prefix, tracking
+from .wandb_logger import EXIT_FAILED, WandbLogger, exit_code_of, outcome_of, require_wandb, user_run_is_open
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
     from .grounding import GroundingEvaluator, GroundingReport
 
-Tracking = Literal["on", "off", "silenced"]
-_TRUE = {"1", "ON", "YES", "TRUE"}  # what transformers takes for true in WANDB_DISABLED
-
-
-def tracking(args: TrainingArguments) -> Tracking:
-    """Whether a Trainer with these arguments is tracked.
-
-    Returns:
-        `"on"` where `report_to` has `wandb`. `"off"` where it has not, or with `WANDB_MODE=disabled`, which wandb
-        obeys by itself. `"silenced"` with `WANDB_DISABLED`, which transformers 5 no longer knows.
-    """
-    if "wandb" not in (args.report_to or []) or os.environ.get("WANDB_MODE") == "disabled":
-        return "off"
-    return "silenced" if os.environ.get("WANDB_DISABLED", "").upper() in _TRUE else "on"
+logger = logging.getLogger(__name__)
 
 
 class OpenAdaptWandbCallback(TrainerCallback):
@@ -108,11 +96,16 @@ class OpenAdaptWandbCallback(TrainerCallback):
         self.in_training = False
         self._measures_baseline = baseline
         self._args: TrainingArguments | None = None
+        self._control: TrainerControl | None = None
+        self._begun = False
+        self._searching = False
+        self._error: type[BaseException] | None = None
         self._tracking: Tracking = "off"
         self._tracker: WandbLogger | None = None
-        self._evaluation: _Evaluation | None = None
+        self._evaluation: Evaluation | None = None
         self._grounded_at: tuple[int, str] | None = None
         stock.expect(self)
+        open_runs.watch_trainings()
 
     # What a script wants to know of the run ----------------------------------------------------------------------
 
@@ -154,6 +147,28 @@ class OpenAdaptWandbCallback(TrainerCallback):
         """Claim this Trainer, before anything is logged."""
         self._meet(args, control)
 
+    def begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: PreTrainedModel | None = None,
+        processing_class: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Open the run of a training that begins: at stock's turn where it stands aside, else at this callback's."""
+        if self._begun:
+            return
+        self._begun = True
+        self._meet(args, control)
+        if state.is_hyper_param_search or self._searching:
+            self.close()
+            self._tracker = None
+        self._searching = state.is_hyper_param_search
+        self.in_training, self._error, self._grounded_at = True, None, None
+        self._open(args, state, model, processing_class).update_summary({keys.OUTCOME: "running"})
+
     def on_train_begin(
         self,
         args: TrainingArguments,
@@ -165,14 +180,11 @@ class OpenAdaptWandbCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Open the run, and measure the base model."""
-        self._meet(args, control)
-        if state.is_hyper_param_search:
-            self.close()
-        self.in_training = True
-        self._open(args, state, model, processing_class)
-        # A training that goes on from a checkpoint has had its baseline.
-        if self._measures_baseline and state.global_step == 0 and self._grounds(args):
-            self._measure_baseline(model, processing_class)
+        self.begin(args, state, control, model=model, processing_class=processing_class)
+        self._begun = False
+        # A training that goes on from a checkpoint has had its baseline, and so has one that is begun again.
+        if state.global_step == 0 and (self.baseline is None or self._searching):
+            self._measure_baseline(args, model, processing_class)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -182,11 +194,19 @@ class OpenAdaptWandbCallback(TrainerCallback):
         if self._tracker is not None:
             self._tracker.update_summary({keys.OUTCOME: "finished"})
 
+    def on_training_error(self, error_type: type[BaseException]) -> None:
+        """Note that the training died. Its run stays open, and is marked at once."""
+        self._begun = False
+        if self.in_training:
+            self.in_training, self._error = False, error_type
+            if self._tracker is not None:
+                self._tracker.update_summary({keys.OUTCOME: outcome_of(exit_code_of(error_type), error_type)})
+
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Claim a Trainer that this was added to after it was built, before it logs an evaluation."""
-        if args is not self._args:
+        if args is not self._args or control is not self._control:
             self._meet(args, control)
 
     def on_log(
@@ -201,14 +221,14 @@ class OpenAdaptWandbCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Write one row. An evaluation's `logs` are the dict that best-metric choice reads next: grounding goes in."""
-        if args is not self._args:
+        if args is not self._args or control is not self._control:
             self._meet(args, control)
         if logs is None:
             return
         grounding: dict[str, float] = {}
         if (prefix := evaluation_prefix(logs)) is not None:
             grounding = self._ground(prefix, logs, args=args, state=state, model=model, processor=processing_class)
-            self._evaluation = _Evaluation(prefix, grounding, frozenset(logs))
+            self._evaluation = Evaluation(prefix, grounding, frozenset(logs))
         if self._tracking != "on" or not state.is_world_process_zero:
             return
         tracker = self._open(args, state, model, processing_class)
@@ -256,31 +276,42 @@ class OpenAdaptWandbCallback(TrainerCallback):
             tracker = self._open(args, state, model, processing_class)
             tracker.log_row({keys.trainer_key(name): value for name, value in metrics.items()})
 
-    def close(self, exit_code: int = 0) -> None:
+    def close(self, exit_code: int | None = None) -> None:
         """Finish the run, if this callback opened it. Done by itself when the process ends or another run opens.
 
         Args:
-            exit_code: 0 finished, 1 failed, 255 interrupted.
+            exit_code: 0 finished, 1 failed, 255 interrupted. Default: as the last training ended.
         """
         open_runs.remove(self)
+        if exit_code is None:
+            exit_code = exit_code_of(self._error) or (EXIT_FAILED if self.in_training else 0)
         self.in_training = False
         if self._tracker is not None:
-            self._tracker.finish(exit_code)
+            self._tracker.finish(exit_code, error_type=self._error)
 
     # Inside ------------------------------------------------------------------------------------------------------
 
     def _meet(self, args: TrainingArguments, control: TrainerControl) -> None:
         """Look at whom this callback belongs to now, and whether that Trainer is tracked."""
-        if self._args is not None and args is not self._args:
-            self.close()
-            self._tracker = None
-        self._args = args
+        if args is not self._args:
+            if self._args is not None:
+                self.close()
+            self._tracker = self.baseline = self._error = self._grounded_at = None
+            self._searching = False
+            if self.grounding is not None and chooses_the_farthest(args):
+                logger.warning(
+                    "metric_for_best_model=%r with greater_is_better=True makes the checkpoint that clicks the "
+                    "farthest away the best one. Set greater_is_better=False.",
+                    args.metric_for_best_model,
+                )
+        self._args, self._control = args, control
         self._tracking = tracking(args)
         if self._tracking == "off":
             stock.forget(self)
             return
         if self._tracking == "on":
             require_wandb()
+            open_runs.watch_trainings()
         stock.claim(self, args, control, run_follows=self._tracking == "on")
 
     def _open(
@@ -293,6 +324,8 @@ class OpenAdaptWandbCallback(TrainerCallback):
         from .run_config import provenance, trainer_config
 
         searching = state.is_hyper_param_search
+        open_runs.remove(self)  # of a run that was finished by others
+        processor = getattr(self.grounding, "processor", None) or processor
         tracker = WandbLogger(
             enabled=True,
             project=self.project or os.environ.get("WANDB_PROJECT", "huggingface"),
@@ -309,8 +342,7 @@ class OpenAdaptWandbCallback(TrainerCallback):
         )
         if tracker.run_id is not None and stock.has_opened(tracker.run_id):
             tracker.own()
-        if tracker.owned:
-            open_runs.add(self)
+        open_runs.add(self)
         watched = os.environ.get("WANDB_WATCH", "false")
         if watched in ("all", "parameters", "gradients") and model is not None:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
@@ -348,50 +380,36 @@ class OpenAdaptWandbCallback(TrainerCallback):
         """Evaluate by generation, and put the metrics where the Trainer reads them: `eval_grounding_accuracy`, …"""
         if self.grounding is None or not self._grounds(args):
             return {}
-        split = prefix.split("_", 1)[0]
-        at = (state.global_step, prefix)
-        if prefix != split and self._grounded_at is not None:
+        named = prefix.startswith("eval_")
+        if named and self._grounded_at is not None:
             # The evaluator has one set of samples: of several named evaluation sets at a step, the first brings it.
             step, first = self._grounded_at
             if step == state.global_step and first != prefix:
                 return {}
-        self._grounded_at = at
-        self.last_report = self.grounding.evaluate(model, processor)
+        self._grounded_at = (state.global_step, prefix)
+        from .grounding import NoUsableSamples
+
+        try:
+            self.last_report = self.grounding.evaluate(model, processor)
+        except NoUsableSamples as error:
+            logger.warning("This evaluation has no grounding: %s", error)
+            return {}
+        split = "eval" if named else prefix
         metrics = {f"{split}_{name}": value for name, value in self.last_report.metrics.items()}
         logs.update(metrics)
         if state.log_history and f"{prefix}_runtime" in state.log_history[-1]:
             state.log_history[-1].update(metrics)  # a copy of the logs, made before this event
         return metrics
 
-    def _measure_baseline(self, model: Any, processor: Any) -> None:
-        if self.grounding is None or not hasattr(model, "disable_adapter"):
+    def _measure_baseline(self, args: TrainingArguments, model: Any, processor: Any) -> None:
+        if not self._measures_baseline or self.grounding is None or not self._grounds(args):
             return
-        with model.disable_adapter():
+        if not hasattr(model, "disable_adapter"):
+            return
+        from .grounding.evaluator import adapter_disabled
+
+        with adapter_disabled(model):
             self.baseline = self.grounding.evaluate(model, processor)
         if self._tracker is not None:
             kept = (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE)
             self._tracker.update_summary({f"baseline/{name}": self.baseline.metrics[name] for name in kept})
-
-    def is_on_the_stack(self) -> bool:
-        """Whether some thread is executing this callback's Trainer at the moment."""
-        return open_runs.is_training(self._args)
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    """An evaluation between its log event and its evaluate event."""
-
-    prefix: str
-    grounding: dict[str, float]
-    logged: frozenset[str]
-
-
-def evaluation_prefix(logs: Mapping[str, Any]) -> str | None:
-    """`eval`, `eval_web` or another `metric_key_prefix` if these are an evaluation's metrics; `None` otherwise.
-
-    Every `Trainer.evaluate` adds the time it took, as `<prefix>_runtime`.
-    """
-    for name in logs:
-        if name.endswith("_runtime") and name != "train_runtime":
-            return name[: -len("_runtime")]
-    return None

@@ -90,7 +90,7 @@ KEYS: tuple[Key, ...] = (
         OUTCOME,
         "summary",
         "text",
-        "how the training ended: `finished`, `failed`, `failed: <exception>` or `interrupted`",
+        "how the training ended: `finished`, `failed: <exception>` or `interrupted`; `running` until then",
     ),
     Key("oaml.versions", "config", "text", "versions of Python and of the packages that decide the numbers"),
     Key("oaml.git", "config", "", "commit, and whether the working tree had uncommitted changes"),

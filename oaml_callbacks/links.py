@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from .keys import DASHBOARD_URL, VIEWER_URL
 
@@ -15,6 +16,9 @@ DEFAULT_DASHBOARD_URL = "http://localhost:8080/dashboard.html?run={run_id}"
 
 FIELDS = ("run_id", "run_name", "project", "entity", "output_dir")
 """What a template may ask for. Values are percent-encoded, `/` included."""
+
+
+_SECRET = re.compile(r"token|api_?key|secret|passw|signature|credential|auth", re.IGNORECASE)
 
 
 class LinkError(ValueError):
@@ -88,9 +92,15 @@ def check_url(name: str, url: str) -> str:
             f"{name} has credentials in it (user:password@host). Everyone who may see the run would see them: "
             "take them out."
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if named := [field for field, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRET.search(field)]:
         raise LinkError(
-            f"{name} is {url!r}, which has no scheme or no host. Expected http:// or https://, a host and a path, "
+            f"{name} has what looks like a secret in its query ({named[0]}=…). Everyone who may see the run would see "
+            "it: take it out."
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        shown = "a URL" if "@" in url else repr(url)  # what stands before an @ may be a password
+        raise LinkError(
+            f"{name} is {shown}, which has no scheme or no host. Expected http:// or https://, a host and a path, "
             f"for example {DEFAULT_VIEWER_URL!r}."
         )
     return url

@@ -1,32 +1,30 @@
-"""Which runs callbacks have opened in this process: room is made for a new one, and none is left looking finished.
+"""Which runs callbacks have opened in this process, and how the trainings in them end.
 
-A run outlives its training, since `trainer.evaluate()` and `trainer.predict()` may follow; nothing tells a callback
-that its Trainer is done, or that a training died of an exception. Both show here: when the next run is to be opened,
-and when the process ends.
+A run outlives its training, since `trainer.evaluate()` and `trainer.predict()` may follow, and no event tells a
+callback that its Trainer is done with, or that its training died. So runs are finished when room is needed for another
+one, and when the process ends; and `Trainer.train` is wrapped, to learn of the exception that passes through it.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import sys
-from types import FrameType
-from typing import Any, Protocol
-
-from .wandb_logger import EXIT_FAILED, exit_code_of
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class RunHolder(Protocol):
     """Who has a run open."""
 
-    @property
-    def in_training(self) -> bool:
-        """Whether a training has begun and not come to its end."""
+    in_training: bool
+    """Whether a training has begun and neither come to its end nor died."""
 
-    def is_on_the_stack(self) -> bool:
-        """Whether that training is really going on: its Trainer's loop is being executed by some thread."""
+    def on_training_error(self, error_type: type[BaseException]) -> None:
+        """Take note that the training died of such an exception, Ctrl-C's among them."""
 
-    def close(self, exit_code: int = 0) -> None:
-        """Finish the run."""
+    def close(self, exit_code: int | None = None) -> None:
+        """Finish the run; by default as its last training ended."""
 
 
 _holders: list[RunHolder] = []
@@ -34,10 +32,11 @@ _holders: list[RunHolder] = []
 
 def add(holder: RunHolder) -> None:
     """Note that `holder` has opened a run."""
-    _holders.append(holder)
+    if holder not in _holders:
+        _holders.append(holder)
     # Again each time: the newest hook runs first, and has to come before the one that wandb registers for the run.
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
 
 
 def remove(holder: RunHolder) -> None:
@@ -47,34 +46,39 @@ def remove(holder: RunHolder) -> None:
 
 
 def make_room() -> bool:
-    """Finish the runs whose training isn't going on; those that were left in the middle of one are marked as failed.
+    """Finish the runs in which no training is going on.
 
     Returns:
-        Whether a training is going on all the same, so that the new run has to be opened beside its run.
+        Whether one is going on, so that the new run has to be opened beside its run.
     """
-    busy = False
     for holder in list(_holders):
-        if holder.in_training and holder.is_on_the_stack():
-            busy = True
-        else:
-            holder.close(EXIT_FAILED if holder.in_training else 0)
-    return busy
+        if not holder.in_training:
+            holder.close()
+    return bool(_holders)
 
 
-def is_training(args: Any) -> bool:
-    """Whether some thread is executing `train` of the Trainer that has these arguments."""
-    for innermost in sys._current_frames().values():
-        frame: FrameType | None = innermost
-        while frame is not None:
-            if frame.f_code.co_name == "train" and getattr(frame.f_locals.get("self"), "args", None) is args:
-                return True
-            frame = frame.f_back
-    return False
+def watch_trainings() -> None:
+    """Wrap `Trainer.train`, once, if transformers' Trainer has been imported: a Trainer exists only then."""
+    module = sys.modules.get("transformers.trainer")
+    if module is not None and not hasattr(module.Trainer.train, "_oaml_wrapped"):
+        module.Trainer.train = _reporting_errors(module.Trainer.train)
 
 
-def _at_exit() -> None:
-    # Only of a program that an exception ended does Python keep the type there.
-    exit_code = exit_code_of(getattr(sys, "last_type", None)) or EXIT_FAILED
+def _reporting_errors(train: Any) -> Any:
+    @functools.wraps(train)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return train(self, *args, **kwargs)
+        except BaseException as error:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, RunHolder):
+                    callback.on_training_error(type(error))
+            raise
+
+    wrapper._oaml_wrapped = True  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _close_all() -> None:
     for holder in list(_holders):
-        if holder.in_training:
-            holder.close(exit_code)
+        holder.close()

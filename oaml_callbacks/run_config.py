@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .values import plain
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -48,7 +49,7 @@ def provenance(processor: Any = None, config: Mapping[str, Any] | None = None) -
     if (image_processor := getattr(processor, "image_processor", None)) is not None:
         facts["image_processor"] = _pixel_limits(image_processor)
     if config is not None:
-        facts["config"] = dict(config)
+        facts["config"] = plain(config)
     return facts
 
 
@@ -71,10 +72,12 @@ def _git() -> dict[str, Any] | None:
 
 def _run_git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT, check=True)
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments], capture_output=True, timeout=GIT_TIMEOUT, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None  # no git, no repository, no commit yet, or a tree too large to look through in time
-    return done.stdout.strip()
+    return done.stdout.decode(errors="replace").strip()
 
 
 def _pixel_limits(image_processor: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 `report_to="wandb"` gives every Trainer a `WandbCallback`. A callback cannot see its Trainer, nor take another one out
 of it; but every event hands the same `args` object to all callbacks of one Trainer. So: ours *claims* a Trainer by its
-`args` (and `control`, where two Trainers share their `args`), and the stock class's methods, wrapped when the first of
-ours is constructed, do nothing for a Trainer that is claimed. For any other they do what they always did.
+`args` (and `control`, where two Trainers share their `args`), and the stock class's methods, wrapped when one of ours
+is first at work, do nothing for a Trainer that is claimed. For any other they do what they always did.
 
 Wrapping the methods, rather than replacing the class in transformers' table, reaches the stock callbacks that exist
 already.
@@ -14,15 +14,39 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback, TrainerControl, TrainingArguments
+    from transformers import TrainerControl, TrainingArguments
 
-_claims: list[tuple[weakref.ref[Any], weakref.ref[Any], bool]] = []
-"""`(args, control, stock may think itself initialised)` of each claimed Trainer."""
 
-_waiting: weakref.WeakSet[TrainerCallback] = weakref.WeakSet()
+class Claimant(Protocol):
+    """A callback of ours."""
+
+    def begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open the run of a training that begins."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    claimant: weakref.ref[Claimant]
+    args: weakref.ref[Any]
+    control: weakref.ref[Any]
+    run_follows: bool
+
+    def is_alive(self) -> bool:
+        return self.claimant() is not None and self.args() is not None
+
+    def is_replaced_by(self, claimant: Claimant, args: Any, control: Any) -> bool:
+        held = self.control()
+        return self.claimant() is claimant and self.args() is args and (held is None or held is control)
+
+
+_claims: list[_Claim] = []
+"""One per Trainer that ours is at work in; gone with its callback."""
+
+_waiting: weakref.WeakSet[Claimant] = weakref.WeakSet()
 """Callbacks of ours that have been made but have not met their Trainer yet."""
 
 _last_written: Any = None
@@ -32,32 +56,31 @@ _opened: set[str] = set()
 """Ids of runs that stock opened while one of ours was waiting."""
 
 
-def expect(callback: TrainerCallback) -> None:
+def expect(callback: Claimant) -> None:
     """Announce a callback of ours that is going to claim a Trainer."""
     _wrap_stock_callback()
     _waiting.add(callback)
 
 
-def forget(callback: TrainerCallback) -> None:
+def forget(callback: Claimant) -> None:
     """Expect nothing more of this callback: it has met its Trainer, which is not tracked."""
     _waiting.discard(callback)
+    _claims[:] = [one for one in _claims if one.is_alive() and one.claimant() is not callback]
 
 
-def claim(callback: TrainerCallback, args: TrainingArguments, control: TrainerControl, *, run_follows: bool) -> None:
+def claim(callback: Claimant, args: TrainingArguments, control: TrainerControl, *, run_follows: bool) -> None:
     """From now on stock's callback does nothing in the Trainer whose `args` and `control` these are.
 
     Args:
-        callback: Who claims.
+        callback: Who claims, until it is gone.
         args: The Trainer's arguments.
         control: The Trainer's control object.
         run_follows: Whether a W&B run will be open: then stock still uploads models if `WANDB_LOG_MODEL` says so.
     """
+    _wrap_stock_callback()  # a callback that was unpickled has not been constructed in this process
     _waiting.discard(callback)
-    for held_args, held_control, _ in _claims:
-        if held_args() is args and held_control() is control:
-            return
-    _claims[:] = [one for one in _claims if one[0]() is not None]
-    _claims.append((weakref.ref(args), weakref.ref(control), run_follows))
+    _claims[:] = [one for one in _claims if one.is_alive() and not one.is_replaced_by(callback, args, control)]
+    _claims.append(_Claim(weakref.ref(callback), weakref.ref(args), weakref.ref(control), run_follows))
 
 
 def has_written(logs: Any) -> bool:
@@ -70,13 +93,14 @@ def has_opened(run_id: str) -> bool:
     return run_id in _opened
 
 
-def _claimed(args: Any, control: Any) -> bool | None:
-    for held_args, held_control, run_follows in _claims:
-        # A control object is replaced when a checkpoint restores it; then the arguments alone decide. By identity:
-        # both classes compare by value.
-        if held_args() is args and ((held := held_control()) is None or held is control):
-            return run_follows
-    return None
+def _find_claim(args: Any, control: Any) -> _Claim | None:
+    # By identity: both classes compare by value.
+    of_these_args = [one for one in _claims if one.args() is args and one.is_alive()]
+    for one in of_these_args:
+        if one.control() is control:
+            return one
+    # A control object is replaced when a checkpoint restores it; then the arguments alone decide.
+    return next((one for one in of_these_args if one.control() is None), None)
 
 
 def _wrap_stock_callback() -> None:
@@ -91,9 +115,13 @@ def _wrap_stock_callback() -> None:
 def _standing_aside(event: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def wrapper(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        run_follows = _claimed(args, control)
-        if run_follows is not None:
-            self._initialized = self._initialized or run_follows
+        claim = _find_claim(args, control)
+        if claim is not None:
+            self._initialized = self._initialized or claim.run_follows
+            claimant = claim.claimant()
+            if event == "on_train_begin" and claimant is not None:
+                # Here already, so that callbacks between stock's and ours find the run open as they used to.
+                claimant.begin(args, state, control, **kwargs)
             return None
         if event == "on_train_begin" and _waiting:
             # One of ours may have been added to this Trainer after stock's, and should be the one who opens the run.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from . import keys
 from .best import BestEvaluations
 from .links import LinkTemplates, check_url, markdown
+from .values import as_number, fit_name, plain
 
 if TYPE_CHECKING:
     import wandb
 
 logger = logging.getLogger(__name__)
 
-MAX_NAME_LENGTH = 128
-"""W&B's servers refuse longer names."""
+MAX_WARNINGS = 100
+"""Metrics that are no numbers are warned of by name; no more than this many."""
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 255  # what wandb itself reports for Ctrl-C
@@ -99,8 +98,8 @@ class WandbLogger:
             self._run = wandb.init(
                 project=project,
                 entity=entity,
-                name=_fit_name(name),
-                group=_fit_name(group),
+                name=fit_name(name),
+                group=fit_name(group),
                 tags=list(tags) or None,
                 notes=notes,
                 id=continues.run_id if continues else None,
@@ -108,11 +107,19 @@ class WandbLogger:
                 reinit="create_new" if beside else None,
             )
             self._owned = True
+        try:
+            self._set_up(config or {}, (links or LinkTemplates.resolve()), output_dir)
+        except BaseException:
+            self.finish(EXIT_FAILED)  # nobody would hold it
+            raise
+
+    def _set_up(self, config: Mapping[str, Any], links: LinkTemplates, output_dir: str | None) -> None:
+        assert self._run is not None
         self.run_id, self.url, self.folder = self._run.id, self._run.url, Path(self._run.dir).parent
         self._run.define_metric(keys.STEP_KEY)
         self._run.define_metric("*", step_metric=keys.STEP_KEY, step_sync=True)
-        self.update_config(config or {})
-        self._set_links((links or LinkTemplates.resolve()).fill(self._link_values(output_dir)))
+        self.update_config(config)
+        self._set_links(links.fill(self._link_values(output_dir)))
 
     @property
     def run(self) -> wandb.Run | None:
@@ -225,19 +232,20 @@ class WandbLogger:
         """Add to the run's config. In a sweep, what the sweep has set stays, and a difference is warned of once."""
         if self._run is None or not self.enabled:
             return
-        new = dict(values)
-        if self._run.sweep_id:
-            config = self._run.config
-            held = {key: config[key] for key in new if key in config}
-            differ = sorted(key for key, value in held.items() if value != new[key])
-            if differ:
-                logger.warning(
-                    "The sweep set %s, but the training runs with %s. The sweep's values stay in the run's config.",
-                    ", ".join(f"{key}={held[key]!r}" for key in differ),
-                    ", ".join(f"{key}={new[key]!r}" for key in differ),
-                )
-            new = {key: value for key, value in new.items() if key not in held}
-        self._run.config.update(new, allow_val_change=True)  # type: ignore[no-untyped-call]
+        config, new = self._run.config, dict(values)
+        before = {key: config[key] for key in new if key in config} if self._run.sweep_id else {}
+        try:
+            config.update(new, allow_val_change=True)  # type: ignore[no-untyped-call]
+        except TypeError:  # an object that is no JSON
+            config.update(plain(new), allow_val_change=True)  # type: ignore[no-untyped-call]
+        # wandb itself lets nothing overwrite what a sweep has set.
+        kept = sorted(key for key, value in before.items() if _differ(value, new[key]) and config[key] == value)
+        if kept:
+            logger.warning(
+                "The sweep set %s, but the training runs with %s. The run's config says what the sweep set.",
+                ", ".join(f"{key}={before[key]!r}" for key in kept),
+                ", ".join(f"{key}={new[key]!r}" for key in kept),
+            )
 
     def watch(self, model: Any, *, log: str, log_freq: int) -> None:
         """Log gradients or parameters of `model` as histograms, with the rows of the history (`wandb.watch`)."""
@@ -260,17 +268,18 @@ class WandbLogger:
 
     # Ending ------------------------------------------------------------------------------------------------------
 
-    def finish(self, exit_code: int = 0) -> None:
+    def finish(self, exit_code: int = 0, *, error_type: type[BaseException] | None = None) -> None:
         """Finish the run, if this logger opened it; leave it open otherwise. Safe to call twice.
 
         Args:
             exit_code: 0 finished, 1 failed, 255 interrupted; W&B shows the run as failed unless it is 0.
+            error_type: What ended it; told in the summary's `outcome`.
         """
         run, ended = self._run, not self.enabled
         self._run = None
         if run is None or ended:
             return
-        run.summary.update({keys.OUTCOME: _outcome(exit_code)})
+        run.summary.update({keys.OUTCOME: outcome_of(exit_code, error_type)})
         if self._owned:
             run.finish(exit_code=exit_code)
 
@@ -280,17 +289,17 @@ class WandbLogger:
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(exit_code_of(error_type))
+        self.finish(exit_code_of(error_type), error_type=error_type)
 
     # Inside ------------------------------------------------------------------------------------------------------
 
     def _numbers(self, row: Mapping[str, Any]) -> dict[str, Any]:
         kept = {}
         for key, value in row.items():
-            number = _as_number(value)
+            number = as_number(value)
             if number is not None:
                 kept[key] = number
-            elif key not in self._left_out:
+            elif key not in self._left_out and len(self._left_out) < MAX_WARNINGS:
                 self._left_out.add(key)
                 logger.warning(
                     "The metric %r is not logged: its value is no number but %s (said once).",
@@ -318,6 +327,8 @@ class WandbLogger:
         assert self._run is not None
         before, self.links = markdown(self.links), dict(links)
         self.update_summary(links)
+        if markdown(links) in (self._run.notes or ""):
+            return
         # The notes are Markdown, so there the links can be clicked wherever W&B shows the summary as plain text.
         notes = (self._run.notes or "").removesuffix(before).rstrip() if before else self._run.notes
         self._run.notes = f"{notes}\n\n{markdown(links)}" if notes else markdown(links)
@@ -329,7 +340,9 @@ def require_wandb() -> None:
     Raises:
         ImportError: Names the command that installs it, and how to do without.
     """
-    if find_spec("wandb") is None:
+    spec = find_spec("wandb")
+    # A folder of that name, such as W&B's own of an earlier run, looks like a package without an origin.
+    if spec is None or spec.origin is None:
         raise ImportError(
             "Tracking with Weights & Biases is on, but wandb is not installed. Install it with "
             '`pip install "oaml-callbacks[wandb]"`, or turn it off with report_to="none".'
@@ -350,6 +363,11 @@ def exit_code_of(error_type: type[BaseException] | None) -> int:
     return EXIT_INTERRUPTED if issubclass(error_type, KeyboardInterrupt) else EXIT_FAILED
 
 
+def _differ(one: Any, other: Any) -> bool:
+    scalars = (bool, int, float, str)
+    return isinstance(one, scalars) and isinstance(other, scalars) and one != other
+
+
 def _wait_for_another_folder(folder: Path | None) -> None:
     """Wait, for a second at most, until W&B would name the next folder otherwise than `folder`.
 
@@ -359,37 +377,13 @@ def _wait_for_another_folder(folder: Path | None) -> None:
         time.sleep(0.05)
 
 
-def _outcome(exit_code: int) -> str:
+def outcome_of(exit_code: int, error_type: type[BaseException] | None) -> str:
+    """How it ended, in words. Of an exception the type alone is told: a message may hold anything."""
     if exit_code == 0:
         return "finished"
     if exit_code == EXIT_INTERRUPTED:
         return "interrupted"
-    # Python keeps the exception that ended a program, or a notebook's cell, in sys.last_type. Its type alone is
-    # told: a message may hold anything.
-    error_type = sys.exc_info()[0] or getattr(sys, "last_type", None)
-    return f"failed: {error_type.__name__}" if error_type is not None else "failed"
-
-
-def _as_number(value: Any) -> Any:
-    """`value` as W&B can chart or show it, or `None`. numpy's and torch's scalars are taken out of their wrapping."""
-    if isinstance(value, Real):
-        return value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return _as_number(value.item())
-    # A table, image or histogram that somebody put among the metrics.
-    return value if type(value).__module__.startswith("wandb.") else None
-
-
-def _fit_name(name: str | None) -> str | None:
-    if name is None or len(name) <= MAX_NAME_LENGTH:
-        return name
-    logger.warning(
-        "The run's name has %d characters; W&B takes %d. It is cut to %r.",
-        len(name),
-        MAX_NAME_LENGTH,
-        name[:MAX_NAME_LENGTH],
-    )
-    return name[:MAX_NAME_LENGTH]
+    return "failed" if error_type is None else f"failed: {error_type.__name__}"
 
 
 def _shown(path: Path) -> str:

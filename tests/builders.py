@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from oaml_callbacks import OpenAdaptWandbCallback
 
 
+BASE = Path(__file__).parents[1] / "configs" / "demo" / "tiny-qwen3-vl"
+
+
 @cache
 def processor() -> Any:
     from oaml_callbacks.demo.tiny_qwen import build_processor
@@ -37,6 +40,20 @@ def lora_model(seed: int = 0, *, dropout: float = 0.0) -> Any:
         r=4, lora_dropout=dropout, target_modules=r".*language_model.*\.(q_proj|v_proj)", task_type="CAUSAL_LM"
     )
     return get_peft_model(model, config)
+
+
+def trained() -> tuple[Any, Any]:
+    """The processor and the model of the demo's trained base, which answers in clicks, under a new LoRA adapter."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    from oaml_callbacks.processors import load_processor
+
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_pretrained(BASE, dtype=torch.float32)
+    config = LoraConfig(r=4, target_modules=r".*language_model.*\.(q_proj|v_proj)", task_type="CAUSAL_LM")
+    return load_processor(str(BASE)), get_peft_model(model, config)
 
 
 def arguments(folder: Path, **options: Any) -> TrainingArguments:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback, read_sft_samples
@@ -110,6 +111,124 @@ def test_the_base_model_is_measured_without_its_adapter_before_the_first_step(sc
     trainer = builders.trainer(screens, builders.arguments(offline), [OpenAdaptWandbCallback(grounding=watching)])
     trainer.train()
     assert seen == [(0, True), (5, False), (10, False)]
+
+
+def test_measuring_the_base_model_changes_nothing_about_what_is_trained(screens: Path, offline: Path) -> None:
+    """Though PEFT, switching adapters on again, trains all of the active one and none of the others."""
+    from peft import LoraConfig
+
+    model = builders.lora_model()
+    model.add_adapter("second", LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_B.default" in name or "lora_A.second" in name)
+    before = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
+    builders.trainer(screens, builders.arguments(offline), [callback], model=model).train()
+    assert callback.baseline is not None
+    assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == before
+
+
+def test_a_training_that_goes_on_from_a_checkpoint_has_no_second_baseline(screens: Path, offline: Path) -> None:
+    args = builders.arguments(offline, save_strategy="steps", save_steps=5)
+    builders.trainer(screens, args, [OpenAdaptWandbCallback()]).train()
+    callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
+    trainer = builders.trainer(screens, args, [callback])
+    trainer.train(resume_from_checkpoint=str(offline / "out" / "checkpoint-5"))
+    assert callback.baseline is None
+    assert callback.last_report is not None
+
+
+def test_a_name_that_only_looks_like_an_evaluations_starts_none(screens: Path, offline: Path) -> None:
+    callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
+    trainer = builders.trainer(screens, builders.arguments(offline), [callback])
+    trainer.log({"data_runtime": 1.0})
+    assert callback.last_report is None
+    (row,) = builders.read_back(callback, offline).rows
+    assert row["train/data_runtime"] == 1.0
+    assert not any("grounding" in key for key in row)
+
+
+class LogsNothing(Trainer):
+    """A subclass whose evaluations make no log event."""
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "eval_loss" not in logs:
+            super().log(logs, *args, **kwargs)
+
+
+def test_an_evaluation_without_a_log_event_is_written_all_the_same(screens: Path, offline: Path) -> None:
+    from oaml_callbacks.grounding import read_sft_rows
+    from oaml_callbacks.sft import SFTCollator, SFTDataset
+
+    callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens), baseline=False)
+    rows = SFTDataset(read_sft_rows(screens / "eval.jsonl")[:4])
+    trainer = LogsNothing(
+        model=builders.lora_model(),
+        args=builders.arguments(offline),
+        eval_dataset=rows,
+        data_collator=SFTCollator(builders.processor()),
+        processing_class=builders.processor(),
+        callbacks=[callback],
+    )
+    metrics = trainer.evaluate()
+    assert metrics["eval_grounding_samples"] == 4
+    (row,) = builders.read_back(callback, offline).rows
+    assert row["eval/grounding_samples"] == 4
+    assert row["eval/loss"] == metrics["eval_loss"]
+
+
+def test_choosing_the_largest_distance_is_warned_of(
+    screens: Path, offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = builders.arguments(offline, metric_for_best_model="grounding_distance", save_strategy="best")
+    builders.trainer(screens, args, [OpenAdaptWandbCallback(grounding=builders.evaluator(screens))])
+    assert "Set greater_is_better=False" in caplog.text
+
+
+def test_an_evaluation_whose_pictures_are_all_gone_ends_no_training(
+    screens: Path, offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = read_sft_samples(screens / "eval.jsonl")[0]
+    gone = GroundingSample("gone", "gone.png", sample.messages, sample.bbox)
+    callback = OpenAdaptWandbCallback(grounding=GroundingEvaluator([gone], progress=False), baseline=False)
+    builders.trainer(screens, builders.arguments(offline), [callback]).train()
+    run = builders.read_back(callback, offline)
+    assert len(run.column("eval/loss")) == 2
+    assert "has no grounding" in caplog.text
+
+
+def test_a_picture_that_the_processor_refuses_is_named_and_the_others_go_on(
+    screens: Path, offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = read_sft_samples(screens / "eval.jsonl")[:3]
+    line = offline / "line.png"
+    Image.new("RGB", (1, 900)).save(line)
+    bad = GroundingSample("line", line, samples[0].messages, samples[0].bbox)
+    evaluator = GroundingEvaluator([samples[0], bad, *samples[1:]], max_new_tokens=2, progress=False)
+    report = evaluator.evaluate(builders.lora_model(), builders.processor())
+    assert [row.sample.id for row in report.rows] == [sample.id for sample in samples]
+    assert report.skipped == 1
+    assert "line.png" in caplog.text
+
+
+def test_a_processor_of_the_evaluators_own_is_described_in_the_config(screens: Path, offline: Path) -> None:
+    evaluator = builders.evaluator(screens)
+    evaluator.processor = builders.processor()
+    callback = OpenAdaptWandbCallback(grounding=evaluator)
+    tokenizer = builders.processor().tokenizer
+    builders.trainer(screens, builders.arguments(offline), [callback], processing_class=tokenizer).evaluate()
+    facts = builders.read_back(callback, offline).config["oaml"]
+    assert "image_processor" in facts
+    assert "chat_template_sha256" in facts
+
+
+def test_a_configuration_with_objects_in_it_is_written_as_text(screens: Path, offline: Path) -> None:
+    callback = OpenAdaptWandbCallback(config={"lora": {"r": 4}, "odd": object(), "path": Path("a")})
+    builders.trainer(screens, builders.arguments(offline), [callback]).evaluate()
+    config = builders.read_back(callback, offline).config["oaml"]["config"]
+    assert config["lora"] == {"r": 4}
+    assert config["odd"].startswith("<object")
+    assert config["path"] == "a"
 
 
 def test_a_model_without_an_adapter_has_no_baseline_and_no_complaint(
@@ -292,8 +411,11 @@ def test_an_unwritable_folder_for_wandb_ends_no_training(
     callback = OpenAdaptWandbCallback()
     trainer = builders.trainer(screens, builders.arguments(offline), [callback])
     trainer.train()
-    callback.close()
     assert trainer.state.global_step == 10
+    # wandb warns of it by itself, and writes elsewhere.
+    assert callback.run_folder is not None
+    assert not callback.run_folder.is_relative_to(offline)
+    assert len(builders.read_back(callback, callback.run_folder).rows) == 8
 
 
 def test_a_broken_picture_is_named_and_counted_and_the_others_go_on(

@@ -76,6 +76,22 @@ def test_credentials_are_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize("url", ["admin:hunter2@host/x", "http:/admin:hunter2@host/x", "http://:hunter2@host"])
+def test_what_may_be_a_password_is_not_repeated_in_any_error(url: str) -> None:
+    with pytest.raises(LinkError) as error:
+        check_url("viewer_url", url)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "query", ["api_key=SECRET", "token=SECRET", "X-Amz-Signature=SECRET", "run=1&Password=SECRET"]
+)
+def test_secrets_in_a_query_are_refused_and_not_repeated(query: str) -> None:
+    with pytest.raises(LinkError, match="looks like a secret") as error:
+        LinkTemplates.resolve(viewer_url=f"https://host/?{query}&id={{run_id}}")
+    assert "SECRET" not in str(error.value)
+
+
 def test_an_error_names_the_variable_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OAML_DASHBOARD_URL", "nonsense")
     with pytest.raises(LinkError, match="OAML_DASHBOARD_URL"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +16,7 @@ import wandb
 from transformers import Trainer, TrainerCallback
 from transformers.integrations.integration_utils import WandbCallback
 
-from oaml_callbacks import OpenAdaptWandbCallback, open_runs
+from oaml_callbacks import OpenAdaptWandbCallback, open_runs, stock
 from oaml_callbacks.testing import RecordedRun, read_run, read_runs
 
 from . import builders
@@ -260,6 +262,117 @@ def test_a_hyperparameter_search_has_a_run_per_trial(screens: Path, offline: Pat
         assert_one_row_per_event(run)
         assert run.exit_code == 0
         assert run.config["learning_rate"] == pytest.approx(max(run.column("train/learning_rate")), rel=0.2)
+
+
+def test_a_training_after_a_search_has_a_run_of_its_own(screens: Path, offline: Path) -> None:
+    pytest.importorskip("optuna", reason="the search needs a backend")
+    ours = OpenAdaptWandbCallback()
+    trainer = builders.trainer(
+        screens, builders.arguments(offline), [ours], model_init=lambda trial: builders.lora_model()
+    )
+    trainer.hyperparameter_search(
+        hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2)},
+        hp_name=lambda trial: "trial",
+        n_trials=1,
+        backend="optuna",
+    )
+    trainer.train()
+    builders.read_back(ours, offline)
+    trial, final = read_runs(offline)
+    assert (trial.name, final.name) == ("trial", None)
+    assert trial.id != final.id
+    assert_one_row_per_event(trial)
+    assert_one_row_per_event(final)
+
+
+def stock_only_rows(screens: Path, args: Any, folder: Path) -> int:
+    builders.trainer(screens, args).train()
+    wandb.finish()
+    wandb.teardown()
+    return len(read_run(folder).rows)
+
+
+def test_stock_is_itself_again_when_ours_is_gone_though_the_arguments_are_shared(screens: Path, offline: Path) -> None:
+    args = builders.arguments(offline)
+    trainer, ours = builders.trainer(screens, args, [OpenAdaptWandbCallback()]), None
+    trainer.train()
+    open_runs.make_room()
+    del trainer, ours
+    gc.collect()
+    assert stock_only_rows(screens, args, offline) == LOG_EVENTS
+
+
+def test_stock_is_itself_again_when_ours_is_removed(screens: Path, offline: Path) -> None:
+    trainer = builders.trainer(screens, builders.arguments(offline), [OpenAdaptWandbCallback()])
+    trainer.remove_callback(OpenAdaptWandbCallback)
+    gc.collect()
+    trainer.train()
+    wandb.finish()
+    wandb.teardown()
+    run = read_run(offline)
+    assert len(run.rows) == LOG_EVENTS
+    assert "viewer_url" not in run.summary
+
+
+def test_no_claims_pile_up(screens: Path, offline: Path) -> None:
+    args = builders.arguments(offline)
+    for _ in range(3):
+        builders.trainer(screens, args, [OpenAdaptWandbCallback()])
+        gc.collect()
+    gc.collect()
+    ours = OpenAdaptWandbCallback()
+    keep = builders.trainer(screens, args, [ours])
+    assert [one.claimant() for one in stock._claims if one.args() is args] == [ours]
+    assert keep.args is args
+
+
+class AsksForTheRun(TrainerCallback):
+    """Uses `wandb.run` when the training begins, as it may next to stock's callback."""
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        assert wandb.run is not None
+        wandb.run.config["asked"] = True
+
+
+def test_a_callback_before_ours_finds_the_run_open(screens: Path, offline: Path) -> None:
+    ours = OpenAdaptWandbCallback()
+    builders.trainer(screens, builders.arguments(offline), [AsksForTheRun(), ours]).train()
+    assert builders.read_back(ours, offline).config["asked"] is True
+
+
+def test_a_callback_that_was_pickled_silences_stock_in_another_process(screens: Path, offline: Path) -> None:
+    script = (
+        "import pickle, sys\nfrom pathlib import Path\nfrom tests import builders\n"
+        "screens, folder = map(Path, sys.argv[1:])\n"
+        "ours = pickle.loads((folder / 'ours.pickle').read_bytes())\n"
+        "builders.trainer(screens, builders.arguments(folder), [ours]).train()\n"
+    )
+    (offline / "ours.pickle").write_bytes(pickle.dumps(OpenAdaptWandbCallback(tags=["ours"])))
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", script, str(screens), str(offline)], cwd=root, check=True)
+    run = read_run(offline)
+    assert_one_row_per_event(run)
+    assert run.tags == ("ours",)
+
+
+def test_a_user_who_finishes_the_run_in_mid_training_gets_the_rest_in_its_next_segment(
+    screens: Path, offline: Path
+) -> None:
+    class Finishes(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 5:
+                wandb.finish()
+
+    trainer, ours = in_callbacks(screens, offline)
+    trainer.add_callback(Finishes())
+    trainer.train()
+    assert wandb.run is not None
+    assert wandb.run.id == ours.run_id
+    builders.read_back(ours, offline)
+    assert open_runs._holders == []
+    segments = read_runs(offline)
+    assert {run.id for run in segments} == {ours.run_id}
+    assert sum(len(run.rows) for run in segments) == LOG_EVENTS
 
 
 def test_nothing_is_kept_of_runs_that_are_over(screens: Path, offline: Path) -> None:

@@ -18,21 +18,25 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests import builders
-from oaml_callbacks import OpenAdaptWandbCallback
+from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback, read_sft_samples
+from oaml_callbacks.sft import SFTCollator
 screens, folder = map(Path, sys.argv[1:])
 rank = int(os.environ["RANK"])
-callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
+processor, model = builders.trained()
+samples = read_sft_samples(screens / "eval.jsonl")[:4]
+callback = OpenAdaptWandbCallback(grounding=GroundingEvaluator(samples, max_new_tokens=24, progress=False))
 args = builders.arguments(
     folder, per_device_train_batch_size=1, metric_for_best_model="grounding_accuracy", ddp_backend="gloo"
 )
-trainer = builders.trainer(screens, args, [callback])
+trainer = builders.trainer(
+    screens, args, [callback], model=model, processing_class=processor, data_collator=SFTCollator(processor)
+)
 trainer.train()
 seen = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
 (folder / f"rank{rank}.json").write_text(json.dumps({
     "run_id": callback.run_id,
     "wandb_run": "wandb" in sys.modules and sys.modules["wandb"].run is not None,
-    "correct": [entry["eval_grounding_correct"] for entry in seen],
-    "samples": [entry["eval_grounding_samples"] for entry in seen],
+    "metrics": [{k: v for k, v in e.items() if "grounding" in k and "second" not in k} for e in seen],
     "world": args.world_size,
 }))
 torch.distributed.destroy_process_group()
@@ -58,8 +62,9 @@ def test_two_processes_share_one_run(screens: Path, offline: Path) -> None:
     assert first["run_id"] is not None
     assert second["run_id"] is None
     assert second["wandb_run"] is False
-    assert first["samples"] == second["samples"] == [4, 4]
-    assert first["correct"] == second["correct"]
+    assert len(first["metrics"]) == 2
+    assert first["metrics"] == second["metrics"]
+    assert first["metrics"][0]["eval_grounding_parsed"] > 0
     (run,) = read_runs(offline)
     assert len(run.rows) == 8
     assert len(run.column("eval/loss")) == 2

@@ -20,6 +20,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 
 
 def block(holding: str) -> str:
+    found: str
     (found,) = [code for code in BLOCKS if holding in code]
     return found
 

@@ -66,6 +66,21 @@ def test_the_best_evaluation_is_the_most_accurate_then_the_nearest_then_the_firs
     assert summary["best/global_step"] == 2
 
 
+def test_a_distance_that_is_no_number_never_wins(offline: Path) -> None:
+    with WandbLogger(enabled=True) as tracker:
+        for step, distance in [(1, 0.2), (2, float("nan")), (3, 0.3)]:
+            tracker.log_evaluation_summary(0.5, distance, step=step)
+    assert read_back(offline).summary["best/global_step"] == 1
+
+
+def test_a_config_that_is_no_json_is_written_as_text(offline: Path) -> None:
+    with WandbLogger(enabled=True, config={"odd": object(), "lora_r": 4}) as tracker:
+        assert tracker.enabled
+    config = read_back(offline).config
+    assert config["lora_r"] == 4
+    assert "object" in config["odd"]
+
+
 def test_links_are_there_from_the_start_and_can_be_set(offline: Path) -> None:
     with WandbLogger(enabled=True, name="my run", notes="Why I did it.") as tracker:
         assert tracker.links["viewer_url"] == f"http://localhost:8080/viewer.html?run={tracker.run_id}"

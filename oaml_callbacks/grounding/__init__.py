@@ -1,7 +1,7 @@
 """How well a model clicks: samples, answers read and graded, metrics. Knows nothing of W&B or the Trainer."""
 
 from .actions import Action, parse_action
-from .evaluator import GroundingEvaluator
+from .evaluator import GroundingEvaluator, NoUsableSamples
 from .metrics import GradedSample, GroundingReport, grade, grounding_metrics
 from .samples import GroundingSample, SampleFileError, read_sft_rows, read_sft_samples
 
@@ -11,6 +11,7 @@ __all__ = [
     "GroundingEvaluator",
     "GroundingReport",
     "GroundingSample",
+    "NoUsableSamples",
     "SampleFileError",
     "grade",
     "grounding_metrics",

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..chat import Message
 from .actions import parse_action
 from .metrics import GradedSample, GroundingReport, grade
 from .samples import GroundingSample
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
     from transformers import PreTrainedModel, ProcessorMixin
 
 logger = logging.getLogger(__name__)
+
+
+class NoUsableSamples(ValueError):
+    """Not one of an evaluation's pictures could be opened and processed."""
 
 
 class GroundingEvaluator:
@@ -75,7 +80,8 @@ class GroundingEvaluator:
             processor: Used where the evaluator has none of its own.
 
         Raises:
-            ValueError: No processor is known, it cannot process pictures, or no sample's picture could be opened.
+            ValueError: No processor is known, or it cannot process pictures.
+            NoUsableSamples: No sample's picture could be opened and processed.
         """
         processor = self.processor or processor
         if processor is None or not hasattr(processor, "image_processor"):
@@ -89,37 +95,60 @@ class GroundingEvaluator:
         skipped = 0
         with evaluation_mode(model):
             for batch in self._batches():
-                images = [(sample, image) for sample in batch if (image := _open_image(sample)) is not None]
-                skipped += len(batch) - len(images)
-                if images:
-                    answers = self._answers(model, processor, [sample.chat(image) for sample, image in images])
-                    rows += [
-                        grade(sample, answer, parse_action(answer))
-                        for (sample, _), answer in zip(images, answers, strict=True)
-                    ]
+                asked, inputs = self._prepare(processor, batch)
+                skipped += len(batch) - len(asked)
+                answers = self._answers(model, processor, inputs) if asked else []
+                rows += [
+                    grade(sample, answer, parse_action(answer)) for sample, answer in zip(asked, answers, strict=True)
+                ]
         if not rows:
-            raise ValueError(f"None of the {len(self.samples)} samples' pictures could be opened.")
+            raise NoUsableSamples(f"None of the {len(self.samples)} samples' pictures could be used.")
         return GroundingReport(tuple(rows), skipped, time.perf_counter() - start)
 
     def _batches(self) -> Iterator[tuple[GroundingSample, ...]]:
         from tqdm.auto import tqdm
 
-        with tqdm(total=len(self.samples), desc="Grounding", leave=False, disable=not self.progress) as bar:
+        # Every rank evaluates; one of them shows it.
+        shown = self.progress and os.environ.get("RANK", "0") == "0"
+        with tqdm(total=len(self.samples), desc="Grounding", leave=False, disable=not shown) as bar:
             for first in range(0, len(self.samples), self.batch_size):
                 batch = self.samples[first : first + self.batch_size]
                 yield batch
                 bar.update(len(batch))
 
-    def _answers(self, model: PreTrainedModel, processor: Any, chats: list[list[dict[str, Any]]]) -> list[str]:
-        prompts = [processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
-        images = [part["image"] for chat in chats for turn in chat for part in turn["content"] if "image" in part]
-        # Left padding: with the other kind most answers of a mixed batch are wrong.
-        inputs = processor(text=prompts, images=images, padding=True, padding_side="left", return_tensors="pt")
+    def _prepare(self, processor: Any, batch: Sequence[GroundingSample]) -> tuple[list[GroundingSample], Any]:
+        """The samples of the batch that can be asked, and their inputs. The others are named in a warning."""
+        asked = [(sample, chat) for sample in batch if (chat := _chat(sample)) is not None]
+        try:
+            return [sample for sample, _ in asked], _inputs(processor, [chat for _, chat in asked]) if asked else None
+        except (ValueError, OSError):
+            # Some picture is one that the processor refuses, such as a line of a single pixel: find out which.
+            usable = [pair for pair in asked if _can_be_processed(processor, *pair)]
+            return [sample for sample, _ in usable], _inputs(
+                processor, [chat for _, chat in usable]
+            ) if usable else None
+
+    def _answers(self, model: PreTrainedModel, processor: Any, inputs: Any) -> list[str]:
         generated: torch.Tensor = model.generate(  # type: ignore[operator]
             **inputs.to(model.device), **_greedy(model, processor), max_new_tokens=self.max_new_tokens
         )
         new_tokens = generated[:, inputs["input_ids"].shape[1] :]
         return list(processor.batch_decode(new_tokens, skip_special_tokens=True))
+
+
+@contextmanager
+def adapter_disabled(model: Any) -> Iterator[None]:
+    """The base model of a PEFT model: its adapter switched off, and on again with the same parameters in training.
+
+    PEFT, switching an adapter on again, sets `requires_grad` of all its parameters and unsets that of other adapters.
+    """
+    trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for parameter, requires_grad in trained:
+            parameter.requires_grad_(requires_grad)
 
 
 @contextmanager
@@ -161,16 +190,36 @@ def _greedy(model: PreTrainedModel, processor: Any) -> dict[str, Any]:
     return options
 
 
-def _open_image(sample: GroundingSample) -> Image | None:
+def _chat(sample: GroundingSample) -> list[Message] | None:
     from PIL import Image, UnidentifiedImageError
 
-    if not isinstance(sample.image, Path):
-        return sample.image.convert("RGB")
     try:
-        with Image.open(sample.image) as file:
-            image: Image.Image = file.convert("RGB")
+        if isinstance(sample.image, (str, Path)):
+            with Image.open(sample.image) as file:
+                return sample.chat(file.convert("RGB"))
+        return sample.chat(sample.image.convert("RGB"))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         # Pillow's decoders raise any of these for a file that is missing, cut short or no picture.
-        logger.warning("Grounding sample %s is left out: %s: %s", sample.id, type(error).__name__, error)
+        _warn_of(sample, error)
         return None
-    return image
+
+
+def _inputs(processor: Any, chats: Sequence[list[Message]]) -> Any:
+    prompts = [processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    images = [part["image"] for chat in chats for turn in chat for part in turn["content"] if "image" in part]
+    # Left padding: with the other kind most answers of a mixed batch are wrong.
+    return processor(text=prompts, images=images, padding=True, padding_side="left", return_tensors="pt")
+
+
+def _can_be_processed(processor: Any, sample: GroundingSample, chat: list[Message]) -> bool:
+    try:
+        _inputs(processor, [chat])
+    except (ValueError, OSError) as error:
+        _warn_of(sample, error)
+        return False
+    return True
+
+
+def _warn_of(sample: GroundingSample, error: Exception) -> None:
+    place = f" ({sample.image})" if isinstance(sample.image, (str, Path)) else ""
+    logger.warning("Grounding sample %s%s is left out: %s: %s", sample.id, place, type(error).__name__, error)

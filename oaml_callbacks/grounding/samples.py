@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..chat import Message, place_images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 Box = tuple[float, float, float, float]
 """`(left, top, right, bottom)` as shares of the screen, 0-1."""
@@ -39,12 +41,14 @@ class GroundingSample:
     """
 
     id: str
-    image: Path | Image
+    image: Path | str | Image
     messages: tuple[Message, ...]
     bbox: Box
     group: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.image, str):
+            object.__setattr__(self, "image", Path(self.image))
         if not self.messages:
             raise ValueError(f"Sample {self.id} has no messages, so there is nothing to ask.")
         _check_box(self.bbox)
@@ -66,22 +70,15 @@ def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
         SampleFileError: A line that is no such row (its number and why), a picture that isn't there, or no row at all.
     """
     path = Path(path)
-    rows = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = _sft_row(line, path.parent)
-                for image in row["images"]:
-                    if not Path(image).is_file():
-                        raise ValueError(f"the picture {image} does not exist")
-            except ValueError as error:
-                raise SampleFileError(f"{path}, line {number}: {error}.") from None
-            rows.append(row)
-    if not rows:
-        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images and messages.")
-    return rows
+
+    def read(line: str, number: int) -> dict[str, Any]:
+        row = _sft_row(line, path.parent)
+        for image in row["images"]:
+            if not Path(image).is_file():
+                raise ValueError(f"the picture {image} does not exist")
+        return row
+
+    return _read_lines(path, read)
 
 
 def read_sft_samples(path: str | Path) -> list[GroundingSample]:
@@ -94,18 +91,9 @@ def read_sft_samples(path: str | Path) -> list[GroundingSample]:
         SampleFileError: A line that is no such row, or has no usable box: its number and why; or no row at all.
     """
     path = Path(path)
-    samples = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                samples.append(sample_from_sft_row(_sft_row(line, path.parent), f"{path.name}:{number}"))
-            except ValueError as error:
-                raise SampleFileError(f"{path}, line {number}: {error}.") from None
-    if not samples:
-        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images, messages and bbox.")
-    return samples
+    return _read_lines(
+        path, lambda line, number: sample_from_sft_row(_sft_row(line, path.parent), f"{path.name}:{number}")
+    )
 
 
 def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSample:
@@ -122,6 +110,7 @@ def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSamp
     messages = row["messages"][: answers[-1]] if answers else row["messages"]
     if not any(message["role"] == "user" for message in messages):
         raise ValueError("no user message comes before the answer")
+    place_images(messages, [object()])  # raises where the picture has no place, or several
     image = row["images"][0]
     return GroundingSample(
         id=sample_id,
@@ -130,6 +119,22 @@ def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSamp
         bbox=_check_box(row["bbox"]),
         group=row.get("group"),
     )
+
+
+def _read_lines(path: Path, read: Callable[[str, int], T]) -> list[T]:
+    """What `read` makes of each line that isn't empty; its ValueErrors get the file's name and the line's number."""
+    found = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                text = line.decode("utf-8")  # a UnicodeDecodeError is a ValueError
+                if text.strip():
+                    found.append(read(text, number))
+            except ValueError as error:
+                raise SampleFileError(f"{path}, line {number}: {error}.") from None
+    if not found:
+        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images and messages.")
+    return found
 
 
 def _sft_row(line: str, folder: Path) -> dict[str, Any]:
@@ -147,7 +152,8 @@ def _sft_row(line: str, folder: Path) -> dict[str, Any]:
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str) or "content" not in message:
             raise ValueError('each of "messages" must have a "role" and a "content"')
-        if not isinstance(message["content"], (str, list)):
+        parts = message["content"]
+        if not isinstance(parts, str) and not (isinstance(parts, list) and all(isinstance(p, dict) for p in parts)):
             raise ValueError('a message\'s "content" must be text, or a list of parts')
     return {**row, "images": [str((folder / image).absolute()) for image in images]}
 
@@ -155,7 +161,7 @@ def _sft_row(line: str, folder: Path) -> dict[str, Any]:
 def _check_box(box: Any) -> Box:
     try:
         left, top, right, bottom = (float(edge) for edge in box)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"bbox must be four numbers [left, top, right, bottom], found {box!r}") from None
     if not all(math.isfinite(edge) for edge in (left, top, right, bottom)):
         raise ValueError(f"bbox must be finite, found {box!r}")

@@ -80,11 +80,21 @@ def test_rows_for_training_need_no_box_and_get_absolute_paths(tmp_path: Path) ->
         (row(bbox=[10, 20, 300, 400]), "shares of the screen"),
         (row(bbox=[0.1, 0.2, float("nan"), 0.4]), "finite"),
         (row(images=["a.png", "a.png"]), "expected one picture, found 2"),
+        (row(bbox=[0, 0, 1, 10**400]), "four numbers"),
+        (row(messages=[{"role": "user", "content": ["text"]}]), "must be text, or a list"),
+        (row(messages=[{"role": "user", "content": [{"type": "image"}, {"type": "image"}]}]), "more image places"),
     ],
 )
 def test_a_broken_line_is_named_with_its_number_and_why(tmp_path: Path, bad: Any, said: str) -> None:
     path = write(tmp_path, row(), bad, row())
     with pytest.raises(SampleFileError, match=r"samples\.jsonl, line 2: .*" + said):
+        read_sft_samples(path)
+
+
+def test_a_line_that_is_no_utf8_is_named_with_its_number(tmp_path: Path) -> None:
+    path = write(tmp_path, row())
+    path.write_bytes(path.read_bytes() + b"\n{\xe9}")
+    with pytest.raises(SampleFileError, match="line 2: 'utf-8' codec"):
         read_sft_samples(path)
 
 
