@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +34,6 @@ def print_summary(result: TrainingResult, console: Console) -> None:
     for name, value in lines.items():
         if value:
             _print_line(console, f"{name:<{width}}  {value}")
-
-
-def shown(path: Path) -> str:
-    """`path` as it can be typed here: relative to the current folder where it lies in it."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _table(rows: Sequence[EvaluationRow]) -> Table:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -39,3 +41,9 @@ def fit_name(name: str | None) -> str | None:
     short = name[:MAX_NAME_LENGTH]
     logger.warning("The name has %d characters; W&B takes %d. It is cut to %r.", len(name), MAX_NAME_LENGTH, short)
     return short
+
+
+def shown(path: Path) -> str:
+    """`path` as one would type it: relative where it lies below the working directory, quoted where needed."""
+    working = Path.cwd()
+    return shlex.quote(str(path.relative_to(working) if path.is_relative_to(working) else path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import keys
 from .best import BestEvaluations
 from .links import LinkTemplates, check_url, markdown
-from .values import as_number, fit_name, plain
+from .values import as_number, fit_name, plain, shown
 
 if TYPE_CHECKING:
     import wandb
@@ -145,7 +147,7 @@ class WandbLogger:
     @property
     def sync_command(self) -> str | None:
         """What to type to send an offline run to W&B; `None` for any other."""
-        return f"wandb sync {_shown(self.folder)}" if self.folder is not None and self.offline else None
+        return f"{_wandb_command()} sync {shown(self.folder)}" if self.folder is not None and self.offline else None
 
     @property
     def look_command(self) -> str | None:
@@ -155,7 +157,7 @@ class WandbLogger:
         from packaging.version import Version
 
         known = self.folder is not None and Version(version("wandb")) >= Version("0.28")
-        return f"wandb leet {_shown(self.folder)}" if self.folder is not None and known else None
+        return f"{_wandb_command()} leet {shown(self.folder)}" if self.folder is not None and known else None
 
     def own(self) -> None:
         """Take over a run that was open already: it is then finished as if this logger had opened it."""
@@ -386,9 +388,10 @@ def outcome_of(exit_code: int, error_type: type[BaseException] | None) -> str:
     return "failed" if error_type is None else f"failed: {error_type.__name__}"
 
 
-def _shown(path: Path) -> str:
-    """`path` as one would type it: relative where it lies below the working directory, quoted where needed."""
-    import shlex
-
-    working = Path.cwd()
-    return shlex.quote(str(path.relative_to(working) if path.is_relative_to(working) else path))
+def _wandb_command() -> str:
+    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's."""
+    beside_python = Path(sys.executable).with_name("wandb")
+    on_path = shutil.which("wandb")
+    if not beside_python.exists() or (on_path is not None and Path(on_path) == beside_python):
+        return "wandb"
+    return shown(beside_python)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,5 +127,8 @@ def test_offline_runs_tell_the_command_that_sends_them(offline: Path) -> None:
         assert tracker.offline
         assert tracker.url is None
     assert tracker.folder is not None
-    assert tracker.sync_command == f"wandb sync {tracker.folder}"
+    assert tracker.sync_command is not None
+    program, command, folder = shlex.split(tracker.sync_command)
+    assert shutil.which(program) is not None  # it can be typed as it is, also where the environment isn't active
+    assert (command, Path(folder)) == ("sync", tracker.folder)
     assert tracker.folder.is_dir()
