@@ -55,7 +55,7 @@ def test_the_config_is_the_same_but_for_our_own_part(pair: tuple[RecordedRun, Re
     assert {**added, "logging_dir": ""} == {**stock.config, "logging_dir": ""}
     assert added["model/num_parameters"] > 0
     assert added["peft_config"]["default"]["r"] == 4
-    assert added["vision_config"]["model_type"] == "qwen3_vl_vision"
+    assert added["vision_config"]["patch_size"] == 8
 
 
 def test_the_summary_is_the_same_but_for_the_keys_of_our_table(pair: tuple[RecordedRun, RecordedRun]) -> None:
