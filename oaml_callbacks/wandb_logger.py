@@ -90,6 +90,7 @@ class WandbLogger:
         if not enabled:
             return
         require_wandb()
+        links = links or LinkTemplates.resolve()  # a template that is wrong is told before a run is open
         import wandb
 
         if wandb.run is not None and not beside:
@@ -110,7 +111,7 @@ class WandbLogger:
             )
             self._owned = True
         try:
-            self._set_up(config or {}, (links or LinkTemplates.resolve()), output_dir)
+            self._set_up(config or {}, links, output_dir)
         except BaseException:
             self.finish(EXIT_FAILED)  # nobody would hold it
             raise
