@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from oaml_callbacks.testing import read_runs
 
 ROOT = Path(__file__).parents[1]
@@ -43,13 +45,25 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_two_processes_share_one_run(screens: Path, offline: Path) -> None:
+LAUNCHERS = {
+    "torchrun": ("torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+    # "multi_gpu" is how accelerate calls it; on a CPU the processes talk by gloo.
+    "accelerate": (
+        "accelerate.commands.launch",
+        *("--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+    ),
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_share_one_run(screens: Path, offline: Path, launcher: str) -> None:
     script = offline / "worker.py"
     script.write_text(WORKER)
     subprocess.run(
         [
             sys.executable,
-            *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+            *("-m", *LAUNCHERS[launcher]),
             *(str(script), str(screens), str(offline)),
         ],
         cwd=ROOT,
