@@ -26,7 +26,8 @@ def offline_wandb(folder: str | os.PathLike[str]) -> Iterator[Path]:
             with offline_wandb(tmp_path) as folder:
                 yield folder
 
-    A run can be read inside too, once it's finished; before, its file may lack up to the last 15 s.
+    Read runs behind the block, or after `wandb.teardown()` in it: the service closes a run's file a moment after
+    `finish` has returned, and until then the file may lack the last 15 s.
 
     Args:
         folder: Made if it's missing. Runs land in `folder/wandb`, staged artifacts in `folder/artifacts`.
