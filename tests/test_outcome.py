@@ -30,7 +30,8 @@ class Boom(TrainerCallback):
 
 
 DIES = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
 from pathlib import Path
 from tests import builders
 from tests.test_outcome import Boom
@@ -76,7 +77,7 @@ def test_ctrl_c_is_marked_as_such(screens: Path, offline: Path) -> None:
         if "'loss'" in line:  # the training has begun
             process.send_signal(signal.SIGINT)
             break
-    process.communicate()
+    process.communicate(timeout=60)
     run = read_run(offline)
     assert run.exit_code == 255
     assert run.summary["outcome"] == "interrupted"
