@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +105,8 @@ def train(  # noqa: PLR0917  # called by typer alone
     except Exception as error:
         if debug:
             raise
+        if type(error).__module__.startswith("wandb.") and type(error).__name__ == "UsageError":
+            _fail(f"{error} Or write the run to disk alone, with WANDB_MODE=offline before the command", 2)
         _fail(f"the training failed: {type(error).__name__}: {error} (--debug shows the traceback)", 1)
 
 
@@ -150,7 +154,13 @@ def _as_yaml(text: str) -> str:
 
 def _resume_command(arguments: Sequence[str]) -> str:
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
-    return shlex.join(["oaml", *kept, "--resume"])
+    mode = os.environ.get("WANDB_MODE")
+    return (f"WANDB_MODE={shlex.quote(mode)} " if mode else "") + shlex.join([_program(), *kept, "--resume"])
+
+
+def _program() -> str:
+    """How this command was typed, so that it can be typed again where the environment isn't active."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "oaml" and shutil.which("oaml") is None else "oaml"
 
 
 def _log_to_stderr() -> None:

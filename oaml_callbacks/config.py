@@ -249,7 +249,7 @@ def _apply_override(given: _Given, override: str) -> None:
     is_path = key[:1] == ("data",) or (key == ("model", "name") and Path(text).expanduser().is_dir())
     if is_path and isinstance(value, str):
         # What is typed in a shell is relative to where it is typed; the file's paths are relative to the file.
-        value = os.path.relpath(Path(value).expanduser(), given.file.parent)
+        value = os.path.abspath(Path(value).expanduser())
     into = given.document.values
     for name in key[:-1]:
         if not isinstance(into.get(name), dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def run_training(
         config: From [`oaml_callbacks.config.load_config`].
         wandb: Track the run in Weights & Biases, as `training.report_to: wandb` does.
         resume: Go on from the newest checkpoint in the output folder; from the first step if there is none.
-        overwrite: Remove the checkpoints that an earlier run left in the output folder.
+        overwrite: Remove the checkpoints that an earlier run left in the output folder, once this one can begin.
 
     Raises:
         ConfigError: The configuration asks for something that isn't here or that contradicts itself.
@@ -98,8 +99,13 @@ def run_training(
         logger.warning("%s", notice)
     train_rows, eval_rows, grounding = load_data(config)
     args = training_arguments(config, wandb=wandb, evaluates=bool(eval_rows), grounds=grounding is not None)
+    output_dir = Path(str(args.output_dir))
+    adapter = Path(config.lora.weights_path or output_dir / "final")
     with args.main_process_first(desc="look for checkpoints"):
-        start = _starting_point(Path(str(args.output_dir)), resume=resume, overwrite=overwrite)
+        start = _starting_point(output_dir, resume=resume, overwrite=overwrite)
+        # Now, and not after hours of training.
+        _make_folder("training.output_dir", output_dir)
+        _make_folder("lora.weights_path", adapter)
     try:
         callback = OpenAdaptWandbCallback(
             grounding=grounding,
@@ -133,9 +139,11 @@ def run_training(
         processing_class=processor,
         callbacks=[callback, EarlyStopOnLoss(config.early_stopping), EvaluateLast(), interrupts],
     )
-    adapter = Path(config.lora.weights_path or Path(str(args.output_dir)) / "final")
     exit_code = 1
     try:
+        if overwrite and start is None and args.should_save:
+            for checkpoint in _checkpoints(output_dir):
+                shutil.rmtree(checkpoint)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
         interrupts.release()
         trainer.save_model(str(adapter))
@@ -151,9 +159,21 @@ def run_training(
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the most steps in `folder` that is complete: the Trainer writes `trainer_state.json` last."""
-    states = [(int(state.parent.name.split("-")[1]), state.parent)
-              for state in folder.glob("checkpoint-[0-9]*/trainer_state.json")]  # fmt: skip
-    return max(states)[1] if states else None
+    complete = [checkpoint for checkpoint in _checkpoints(folder) if (checkpoint / "trainer_state.json").is_file()]
+    return max(complete, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The Trainer's own checkpoints, and no folder that somebody has renamed to keep it."""
+    named = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    return [path for path in named if path.is_dir() and not path.is_symlink()]
+
+
+def _make_folder(key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{key}: {folder} can't be made: {error.strerror or error}") from None
 
 
 def _starting_point(output_dir: Path, *, resume: bool, overwrite: bool) -> Path | None:
@@ -164,16 +184,12 @@ def _starting_point(output_dir: Path, *, resume: bool, overwrite: bool) -> Path 
         else:
             logger.info("Going on from %s.", newest)
         return newest
-    if newest is None:
-        return None
-    if not overwrite:
+    if newest is not None and not overwrite:
         # Among another run's checkpoints the Trainer deletes the wrong ones, and --resume would take the wrong one.
         raise ConfigError(
             f"{newest} is there from an earlier run. Go on from it with --resume, remove the earlier checkpoints with "
             "--overwrite, or train elsewhere with --output-dir."
         )
-    for checkpoint in output_dir.glob("checkpoint-[0-9]*"):
-        shutil.rmtree(checkpoint)
     return None
 
 

@@ -66,7 +66,10 @@ def read_yaml(path: Path) -> Document:
         raise YamlError(f"{path}{_reason(error)}") from None
     finally:
         loader.dispose()
-    document.values = {str(key): value for key, value in document.values.items()}
+    document.values = {
+        str(name): {str(key): item for key, item in section.items()} if isinstance(section, dict) else section
+        for name, section in document.values.items()
+    }
     return document
 
 
@@ -86,7 +89,7 @@ def _note_lines(node: yaml.MappingNode, above: Key, document: Document, seen: se
     seen.add(id(node))  # an alias may lead back to a mapping it stands in
     first: dict[str, int] = {}
     for key_node, value_node in node.value:
-        name, line = str(key_node.value), key_node.start_mark.line + 1
+        name, line = str(_as_constructed(key_node)), key_node.start_mark.line + 1
         key = (*above, name)
         if name in first:
             document.repeated.append((key, first[name]))
@@ -94,6 +97,13 @@ def _note_lines(node: yaml.MappingNode, above: Key, document: Document, seen: se
         document.lines[key] = line
         if isinstance(value_node, yaml.MappingNode) and id(value_node) not in seen:
             _note_lines(value_node, key, document, seen)
+
+
+def _as_constructed(key_node: yaml.Node) -> Any:
+    """A key as the document will have it: `on` is true, in YAML 1.1."""
+    if key_node.tag != "tag:yaml.org,2002:bool":
+        return key_node.value
+    return str(key_node.value).lower() in ("yes", "true", "on")
 
 
 def _reason(error: yaml.YAMLError) -> str:

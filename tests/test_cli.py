@@ -26,7 +26,7 @@ from oaml_callbacks.config_sections import EarlyStopping
 from oaml_callbacks.demo import screens as demo_screens
 from oaml_callbacks.demo.tiny_qwen import build_model, build_processor
 from oaml_callbacks.testing import read_run
-from oaml_callbacks.train import _starting_point
+from oaml_callbacks.train import _checkpoints, _starting_point, newest_checkpoint
 from oaml_callbacks.train_setup import load_data
 
 RUN = """
@@ -288,9 +288,34 @@ class TestEarlierCheckpoints:
         with pytest.raises(ConfigError, match="checkpoint-10 is there from an earlier run"):
             _starting_point(output, resume=False, overwrite=False)
 
-    def test_overwrite_removes_them_and_nothing_else(self, output: Path) -> None:
-        assert _starting_point(output, resume=False, overwrite=True) is None
-        assert sorted(path.name for path in output.iterdir()) == ["other"]
+    def test_folders_that_were_renamed_to_be_kept_are_none(self, output: Path) -> None:
+        for name in ("checkpoint-12-keep", "checkpoint-12_bak"):
+            (output / name).mkdir()
+            (output / name / "trainer_state.json").touch()
+        (output / "checkpoint-13").touch()
+        (output / "checkpoint-14").symlink_to(output / "other")
+        names = {path.name for path in _checkpoints(output)}
+        assert names == {"checkpoint-9", "checkpoint-10", "checkpoint-11"}
+        assert newest_checkpoint(output) == output / "checkpoint-10"
+
+    @pytest.mark.slow
+    def test_overwrite_removes_them_once_the_new_run_can_begin(self, run: Any, tmp_path: Path) -> None:
+        old = tmp_path / "again" / "checkpoint-77"
+        old.mkdir(parents=True)
+        (old / "trainer_state.json").touch()
+        options = ("--overwrite", f"training.output_dir={old.parent}", "--max-steps", "1")
+        assert run(*options, "lora.target_modules=[nope]").exit_code == 2
+        assert old.is_dir()
+        result = run(*options)
+        assert result.exit_code == 0, result.output
+        assert not old.exists()
+
+    def test_a_folder_that_cannot_be_made_is_named_before_anything_is_loaded(self, run: Any, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        for key in ("training.output_dir", "lora.weights_path"):
+            result = run(f"{key}={tmp_path / 'file' / 'below'}")
+            assert result.exit_code == 2
+            assert f"error: {key}: " in result.output
 
 
 class TestEarlyStop:

@@ -67,15 +67,15 @@ def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        SampleFileError: A line that is no such row (its number and why), a picture that isn't there, or no row at all.
+        SampleFileError: A line that is no such row (its number and why), a picture that isn't there or is none, or no
+            row at all.
     """
     path = Path(path)
 
     def read(line: str, number: int) -> dict[str, Any]:
         row = _sft_row(line, path.parent)
         for image in row["images"]:
-            if not Path(image).is_file():
-                raise ValueError(f"the picture {image} does not exist")
+            _check_picture(Path(image))
         return row
 
     return _read_lines(path, read)
@@ -135,6 +135,18 @@ def _read_lines(path: Path, read: Callable[[str, int], T]) -> list[T]:
     if not found:
         raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images and messages.")
     return found
+
+
+def _check_picture(path: Path) -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        raise ValueError(f"the picture {path} does not exist")
+    try:
+        with Image.open(path):  # reads the file's head alone
+            return
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"the picture {path} can't be opened: {error}") from None
 
 
 def _sft_row(line: str, folder: Path) -> dict[str, Any]:
