@@ -326,3 +326,23 @@ class TestTrainingArguments:
         args = self.of(load, "gradient_checkpointing=true")
         assert args.gradient_checkpointing
         assert args.gradient_checkpointing_kwargs == {"use_reentrant": False}
+
+
+def test_keys_that_yaml_reads_as_no_text_are_told_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("model: {name: x}\nlora: {1: x}\nwandb:\n  on: true\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert "lora.1" in str(error.value)
+    assert "line 4" in str(error.value)
+
+
+def test_a_path_that_is_typed_is_found_though_the_configurations_folder_is_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
+    (tmp_path / "link" / "run.yaml").write_text("model: {name: x}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(Path("link/run.yaml"), ["data.train=rows.jsonl"])
+    assert config.input_path(config.data.train) == tmp_path / "rows.jsonl"
