@@ -345,4 +345,5 @@ def test_a_path_that_is_typed_is_found_though_the_configurations_folder_is_a_lin
     (tmp_path / "link" / "run.yaml").write_text("model: {name: x}\n")
     monkeypatch.chdir(tmp_path)
     config = load_config(Path("link/run.yaml"), ["data.train=rows.jsonl"])
+    assert config.data.train is not None
     assert config.input_path(config.data.train) == tmp_path / "rows.jsonl"
