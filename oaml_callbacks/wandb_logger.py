@@ -1,4 +1,4 @@
-"""[`WandbLogger`]: one W&B run. The only place in this package that talks to wandb."""
+"""[`WandbLogger`]: one W&B run. The only place in this package that opens or writes to one."""
 
 from __future__ import annotations
 
@@ -134,11 +134,6 @@ class WandbLogger:
         """Whether there is a run to write to: not disabled, and finished neither by us nor by `wandb.finish()`."""
         # wandb has no public way to ask, and raises at a write to a finished run.
         return self._run is not None and not getattr(self._run, "_is_finished", False)
-
-    @property
-    def owned(self) -> bool:
-        """Whether this logger opened the run, and finishes it."""
-        return self._owned
 
     @property
     def offline(self) -> bool:

@@ -95,7 +95,7 @@ class GroundingEvaluator:
         skipped = 0
         with evaluation_mode(model):
             for batch in self._batches():
-                asked, inputs = self._prepare(processor, batch)
+                asked, inputs = _prepare(processor, batch)
                 skipped += len(batch) - len(asked)
                 answers = self._answers(model, processor, inputs) if asked else []
                 rows += [
@@ -115,18 +115,6 @@ class GroundingEvaluator:
                 batch = self.samples[first : first + self.batch_size]
                 yield batch
                 bar.update(len(batch))
-
-    def _prepare(self, processor: Any, batch: Sequence[GroundingSample]) -> tuple[list[GroundingSample], Any]:
-        """The samples of the batch that can be asked, and their inputs. The others are named in a warning."""
-        asked = [(sample, chat) for sample in batch if (chat := _chat(sample)) is not None]
-        try:
-            return [sample for sample, _ in asked], _inputs(processor, [chat for _, chat in asked]) if asked else None
-        except (ValueError, OSError):
-            # Some picture is one that the processor refuses, such as a line of a single pixel: find out which.
-            usable = [pair for pair in asked if _can_be_processed(processor, *pair)]
-            return [sample for sample, _ in usable], _inputs(
-                processor, [chat for _, chat in usable]
-            ) if usable else None
 
     def _answers(self, model: PreTrainedModel, processor: Any, inputs: Any) -> list[str]:
         generated: torch.Tensor = model.generate(  # type: ignore[operator]
@@ -190,6 +178,18 @@ def _greedy(model: PreTrainedModel, processor: Any) -> dict[str, Any]:
     return options
 
 
+def _prepare(processor: Any, batch: Sequence[GroundingSample]) -> tuple[list[GroundingSample], Any]:
+    """The samples of the batch that can be asked, and their inputs. The others are named in a warning."""
+    asked = [(sample, chat) for sample in batch if (chat := _chat(sample)) is not None]
+    try:
+        inputs = _inputs(processor, [chat for _, chat in asked])
+    except (ValueError, OSError):
+        # Some picture is one that the processor refuses, such as a line of a single pixel: find out which.
+        asked = [pair for pair in asked if _can_be_processed(processor, *pair)]
+        inputs = _inputs(processor, [chat for _, chat in asked])
+    return [sample for sample, _ in asked], inputs
+
+
 def _chat(sample: GroundingSample) -> list[Message] | None:
     from PIL import Image, UnidentifiedImageError
 
@@ -205,6 +205,8 @@ def _chat(sample: GroundingSample) -> list[Message] | None:
 
 
 def _inputs(processor: Any, chats: Sequence[list[Message]]) -> Any:
+    if not chats:
+        return None
     prompts = [processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
     images = [part["image"] for chat in chats for turn in chat for part in turn["content"] if "image" in part]
     # Left padding: with the other kind most answers of a mixed batch are wrong.
