@@ -44,7 +44,9 @@ def screen(base: GradedSample, tuned: GradedSample, axis: Any) -> None:
     """The screenshot with the target's box and both clicks."""
     image = Image.open(str(base.sample.image))
     width, height = image.size
-    left, top, right, bottom = base.sample.bbox
+    target = base.sample.target.box
+    assert target is not None
+    left, top, right, bottom = target
     axis.imshow(image)
     box = ((left * width, top * height), (right - left) * width, (bottom - top) * height)
     # Black in white: to be seen on a button of any colour.

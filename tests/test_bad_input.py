@@ -37,7 +37,7 @@ def test_an_evaluation_whose_pictures_are_all_gone_ends_no_training(
     screens: Path, offline: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sample = read_sft_samples(screens / "eval.jsonl")[0]
-    gone = GroundingSample("gone", "gone.png", sample.messages, sample.bbox)
+    gone = GroundingSample("gone", "gone.png", sample.messages, sample.target)
     callback = OpenAdaptWandbCallback(grounding=GroundingEvaluator([gone], progress=False), baseline=False)
     builders.trainer(screens, builders.arguments(offline), [callback]).train()
     run = builders.read_back(callback, offline)
@@ -51,7 +51,7 @@ def test_a_picture_that_the_processor_refuses_is_named_and_the_others_go_on(
     samples = read_sft_samples(screens / "eval.jsonl")[:3]
     line = offline / "line.png"
     Image.new("RGB", (1, 900)).save(line)
-    bad = GroundingSample("line", line, samples[0].messages, samples[0].bbox)
+    bad = GroundingSample("line", line, samples[0].messages, samples[0].target)
     evaluator = GroundingEvaluator([samples[0], bad, *samples[1:]], max_new_tokens=2, progress=False)
     report = evaluator.evaluate(builders.lora_model(), builders.processor())
     assert [row.sample.id for row in report.rows] == [sample.id for sample in samples]
@@ -139,7 +139,7 @@ def test_a_broken_picture_is_named_and_counted_and_the_others_go_on(
     samples = read_sft_samples(screens / "eval.jsonl")[:3]
     broken, missing = offline / "broken.png", offline / "missing.png"
     broken.write_bytes(b"\x89PNG no more")
-    bad = [GroundingSample(p.name, p, samples[0].messages, samples[0].bbox) for p in (broken, missing)]
+    bad = [GroundingSample(p.name, p, samples[0].messages, samples[0].target) for p in (broken, missing)]
     evaluator = GroundingEvaluator([*samples, *bad], batch_size=2, max_new_tokens=2, progress=False)
     callback = OpenAdaptWandbCallback(grounding=evaluator, baseline=False)
     builders.trainer(screens, builders.arguments(offline), [callback]).evaluate()

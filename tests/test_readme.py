@@ -87,7 +87,7 @@ def test_the_row_that_is_shown_can_be_read(tmp_path: Path) -> None:
     (line,) = re.findall(r"```json\n(.*?)\n```", README, flags=re.S)
     (tmp_path / "eval.jsonl").write_text(line)
     (sample,) = read_sft_samples(tmp_path / "eval.jsonl")
-    assert sample.bbox == tuple(json.loads(line)["bbox"])
+    assert sample.target.box == tuple(json.loads(line)["bbox"])
 
 
 def test_every_option_is_in_the_table() -> None:

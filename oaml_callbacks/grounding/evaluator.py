@@ -191,15 +191,9 @@ def _prepare(processor: Any, batch: Sequence[GroundingSample]) -> tuple[list[Gro
 
 
 def _chat(sample: GroundingSample) -> list[Message] | None:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        if isinstance(sample.image, (str, Path)):
-            with Image.open(sample.image) as file:
-                return sample.chat(file.convert("RGB"))
-        return sample.chat(sample.image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        # Pillow's decoders raise any of these for a file that is missing, cut short or no picture.
+        return sample.chat(sample.open_image())
+    except (OSError, ValueError) as error:
         _warn_of(sample, error)
         return None
 

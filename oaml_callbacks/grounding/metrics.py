@@ -1,14 +1,24 @@
-"""Actions and targets -> hits, distances, and the metrics over all samples."""
+"""Graded answers -> the metrics over all samples."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from .. import keys
 from .actions import Action
-from .samples import Box, GroundingSample
+from .samples import GroundingSample
+from .targets import Box
+
+MAX_GROUPS = 50
+"""Groups that get an accuracy of their own; the largest, where there are more."""
+
+Outcome = Literal["correct", "unreadable", "near", "wrong_side", "elsewhere", "no_place"]
+"""How an answer ended: right; not readable; within one size of the target beside it; on another half of the screen;
+anywhere else; or readable, but naming no place where one was to be named (or the reverse: a click where refusing was
+right)."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +29,11 @@ class GradedSample:
         sample: What was asked.
         answer: The model's text, as generated.
         action: The text, read.
-        correct: The click lies in the target's box, edges included.
-        distance: From the click to the box's centre: Euclidean, x over the screen's width and y over its height.
-            `None` when the answer has no readable click.
+        correct: Whether the target counts it as right.
+        distance: From the click to the target's point: Euclidean, x over the screen's width and y over its height.
+            `None` when the answer or the target has no place.
+        resized_size: `(width, height)` in pixels of the picture as the model saw it, where known.
+        stopped: Whether the answer came to its end; `False`: it was cut off at `max_new_tokens`.
     """
 
     sample: GroundingSample
@@ -29,24 +41,50 @@ class GradedSample:
     action: Action
     correct: bool
     distance: float | None
+    resized_size: tuple[int, int] | None = None
+    stopped: bool = True
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the answer ended; the counts of these say *how* a model fails."""
+        if self.correct:
+            return "correct"
+        if self.action.status == "unreadable":
+            return "unreadable"
+        target, point = self.sample.target, self.action.point
+        if point is None or target.box is None:
+            return "no_place"
+        if _is_near(point, target.box):
+            return "near"
+        left, top, right, bottom = target.box
+        centre = ((left + right) / 2, (top + bottom) / 2)
+        opposite = any((a - 0.5) * (b - 0.5) < 0 for a, b in zip(point, centre, strict=True))
+        return "wrong_side" if opposite else "elsewhere"
 
 
-def hits(point: tuple[float, float], box: Box) -> bool:
-    """Whether a click at `point` lies in `box`; all four edges count (the rule of ScreenSpot and its successors)."""
+def _is_near(point: tuple[float, float], box: Box) -> bool:
+    """Whether a click is within one box size of the box: its width to the sides, its height above and below."""
     x, y = point
     left, top, right, bottom = box
-    return left <= x <= right and top <= y <= bottom
+    width, height = right - left, bottom - top
+    return left - width <= x <= right + width and top - height <= y <= bottom + height
 
 
-def grade(sample: GroundingSample, answer: str, action: Action) -> GradedSample:
-    """Grade one answer against its sample's box. Anything but a readable click is wrong."""
-    if action.kind != "click" or action.point is None:
-        return GradedSample(sample, answer, action, correct=False, distance=None)
-    left, top, right, bottom = sample.bbox
-    centre = ((left + right) / 2, (top + bottom) / 2)
-    return GradedSample(
-        sample, answer, action, correct=hits(action.point, sample.bbox), distance=math.dist(action.point, centre)
-    )
+def grade(
+    sample: GroundingSample,
+    answer: str,
+    action: Action,
+    *,
+    resized_size: tuple[int, int] | None = None,
+    stopped: bool = True,
+) -> GradedSample:
+    """Grade one answer against its sample's target.
+
+    What counts is where an answer points, whatever it does there: the benchmarks' own evaluators read the place alone.
+    """
+    centre = sample.target.point
+    distance = math.dist(action.point, centre) if action.point is not None and centre is not None else None
+    return GradedSample(sample, answer, action, sample.target.hit(action), distance, resized_size, stopped)
 
 
 @dataclass(frozen=True)
@@ -54,31 +92,57 @@ class GroundingReport:
     """One evaluation: a graded row per sample, and the metrics over them.
 
     Args:
-        rows: One per sample that could be asked, in the samples' order.
-        skipped: Samples left out because their picture is missing or broken.
+        rows: One per sample that was asked, in the samples' order.
+        skipped: Samples left out because their row, target or picture is missing or broken.
         seconds: Wall time of the evaluation.
+        unreached: Samples that the time limit left unasked.
+        macro: The groups over whose cells the benchmark's paper averages.
     """
 
     rows: tuple[GradedSample, ...]
     skipped: int
     seconds: float
+    unreached: int = 0
+    macro: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics by their plain names (`grounding_accuracy`, …), as README's table describes them."""
-        metrics = grounding_metrics(self.rows)
+        metrics = grounding_metrics(self.rows, macro=self.macro)
         metrics[keys.GROUNDING_SECONDS] = self.seconds
         metrics[keys.GROUNDING_SAMPLES_PER_SECOND] = len(self.rows) / self.seconds if self.seconds else 0.0
         if self.skipped:
             metrics[keys.GROUNDING_SKIPPED] = self.skipped
+        if self.unreached:
+            metrics[keys.GROUNDING_UNREACHED] = self.unreached
         return metrics
 
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many answers ended how."""
+        return _outcomes(self.rows)
 
-def grounding_metrics(rows: Sequence[GradedSample]) -> dict[str, float]:
-    """Accuracy, distance, readable share and counts over graded samples.
+    def changes(self, previous: GroundingReport) -> tuple[list[GradedSample], list[GradedSample]]:
+        """The samples that became right and those that became wrong since `previous`, in order.
+
+        Samples are told by their id; those that only one of the two evaluations reached are in neither list.
+        """
+        before = {row.sample.id: row.correct for row in previous.rows}
+        fixed = [row for row in self.rows if row.correct and before.get(row.sample.id) is False]
+        broken = [row for row in self.rows if not row.correct and before.get(row.sample.id) is True]
+        return fixed, broken
+
+
+def grounding_metrics(rows: Sequence[GradedSample], *, macro: Sequence[str] = ()) -> dict[str, float]:
+    """Accuracy with its interval, distance, readable share, counts and groups over graded samples.
 
     The accuracy's denominator is all of `rows`. The distance is the mean over readable clicks, and infinite without
     any: it stays comparable that way (`metric_for_best_model`), where NaN would win or lose by accident.
+
+    Args:
+        rows: Graded samples; one at least.
+        macro: Group names, such as `("platform", "type")`; given, the mean of the accuracies of their cells is there
+            too.
 
     Raises:
         ValueError: `rows` is empty: no share of nothing is a number.
@@ -87,10 +151,74 @@ def grounding_metrics(rows: Sequence[GradedSample]) -> dict[str, float]:
         raise ValueError("No sample could be graded, so there is no accuracy. Check the samples' pictures.")
     distances = [row.distance for row in rows if row.distance is not None]
     correct = sum(row.correct for row in rows)
-    return {
+    low, high = wilson_interval(correct, len(rows))
+    metrics: dict[str, float] = {
         keys.GROUNDING_ACCURACY: correct / len(rows),
+        keys.GROUNDING_ACCURACY_LOW: low,
+        keys.GROUNDING_ACCURACY_HIGH: high,
         keys.GROUNDING_DISTANCE: math.fsum(distances) / len(distances) if distances else math.inf,
-        keys.GROUNDING_PARSED: len(distances) / len(rows),
+        keys.GROUNDING_PARSED: sum(row.action.answers_where for row in rows) / len(rows),
         keys.GROUNDING_CORRECT: correct,
         keys.GROUNDING_SAMPLES: len(rows),
     }
+    outcomes = _outcomes(rows)
+    for outcome in ("near", "wrong_side", "elsewhere", "unreadable"):
+        metrics[f"{keys.GROUNDING_MISSES}/{outcome}"] = outcomes[outcome]
+    if macro:
+        metrics[keys.GROUNDING_ACCURACY_MACRO] = _macro_average(rows, macro)
+    metrics |= {f"{keys.GROUNDING_ACCURACY}/{name}": value for name, value in _by_group(rows).items()}
+    return metrics
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22: 209-212), low and high, 0-1.
+
+    Raises:
+        ValueError: `total` is not positive, or `correct` is not within 0 and `total`.
+    """
+    if total < 1 or not 0 <= correct <= total:
+        raise ValueError(f"expected 0 ≤ correct ≤ total and a positive total, found {correct} of {total}")
+    z = 1.959963984540054  # the normal distribution's 97.5 % point
+    share = correct / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    # At the ends the formula gives 0 and 1 exactly, and floats nearly.
+    return 0.0 if correct == 0 else centre - half, 1.0 if correct == total else centre + half
+
+
+def _outcomes(rows: Sequence[GradedSample]) -> dict[Outcome, int]:
+    counts: dict[Outcome, int] = {
+        "correct": 0,
+        "unreadable": 0,
+        "near": 0,
+        "wrong_side": 0,
+        "elsewhere": 0,
+        "no_place": 0,
+    }
+    for row in rows:
+        counts[row.outcome] += 1
+    return counts
+
+
+def _macro_average(rows: Sequence[GradedSample], names: Sequence[str]) -> float:
+    cells: dict[tuple[str | None, ...], list[bool]] = {}
+    for row in rows:
+        cells.setdefault(tuple(row.sample.groups.get(name) for name in names), []).append(row.correct)
+    return math.fsum(sum(cell) / len(cell) for cell in cells.values()) / len(cells)
+
+
+def _by_group(rows: Sequence[GradedSample]) -> dict[str, float]:
+    """Accuracy by group, in order of names. A value that two groupings share is told apart: `platform=web`."""
+    members: dict[tuple[str, str], list[bool]] = {}
+    for row in rows:
+        for grouping, value in row.sample.groups.items():
+            members.setdefault((grouping, value), []).append(row.correct)
+    # The largest, and not the first, so that it doesn't depend on the samples' order.
+    kept = sorted(members, key=lambda group: (-len(members[group]), group))[:MAX_GROUPS]
+    values = [value for _, value in kept]
+    named = {
+        value if values.count(value) == 1 else f"{grouping}={value}": sum(hits) / len(hits)
+        for (grouping, value) in kept
+        for hits in [members[grouping, value]]
+    }
+    return dict(sorted(named.items()))

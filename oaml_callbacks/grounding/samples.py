@@ -4,58 +4,151 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from ..chat import Message, place_images
+from .targets import Box, BoxTarget, Target
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
 
-Box = tuple[float, float, float, float]
-"""`(left, top, right, bottom)` as shares of the screen, 0-1."""
-
 
 class SampleFileError(ValueError):
     """A samples file that cannot be used: says which line, and what is wrong with it."""
 
 
+class Picture(Protocol):
+    """A picture that is opened when it is needed, such as a dataset's."""
+
+    def open(self) -> Image:
+        """Open the picture; raises OSError or ValueError if it can't be."""
+
+
 @dataclass(frozen=True)
 class GroundingSample:
-    """A screenshot, a request, and the box that has to be clicked.
+    """A screenshot, a request, and what has to be clicked.
+
+    ```python
+    GroundingSample(
+        id="login-1",
+        image="screens/login.png",
+        messages=({"role": "user", "content": "Click Sign in."},),
+        target=BoxTarget(0.42, 0.48, 0.52, 0.54),
+    )
+    ```
 
     Args:
         id: Names the sample in warnings and reports.
-        image: The screenshot: a path, or a PIL image.
+        image: The screenshot: a path, a PIL image, or an object whose `open()` gives one.
         messages: The conversation up to the answer, `{"role": ..., "content": ...}`; the picture is put into the first
             user turn unless a part `{"type": "image"}` says where it goes.
-        bbox: The target's box, shares 0-1: `(left, top, right, bottom)`.
-        group: A name to group by, such as an application or a layout.
+        target: What counts as right.
+        groups: What to report by, besides the whole: `{"platform": "web", "type": "icon"}`.
+        answer: The answer that the sample's row gives, as the model is trained to write it.
 
     Raises:
-        ValueError: `bbox` is not four finite numbers with left ≤ right and top ≤ bottom, or there are no messages.
+        ValueError: There are no messages.
     """
 
     id: str
-    image: Path | str | Image
+    image: Path | str | Image | Picture
     messages: tuple[Message, ...]
-    bbox: Box
-    group: str | None = None
+    target: Target
+    groups: Mapping[str, str] = field(default_factory=dict)
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.image, str):
             object.__setattr__(self, "image", Path(self.image))
         if not self.messages:
             raise ValueError(f"Sample {self.id} has no messages, so there is nothing to ask.")
-        _check_box(self.bbox)
+
+    @property
+    def instruction(self) -> str:
+        """What the last user turn asks, as text."""
+        for message in reversed(self.messages):
+            if message["role"] == "user":
+                content = message["content"]
+                if isinstance(content, str):
+                    return content
+                return "\n".join(part["text"] for part in content if part.get("text"))
+        return ""
+
+    def open_image(self) -> Image:
+        """The screenshot, decoded, as RGB.
+
+        Raises:
+            OSError: It is missing, cut short, or no picture.
+            ValueError: It can't be decoded (also Pillow's `DecompressionBombError`, turned into one).
+        """
+        from PIL import Image
+
+        try:
+            if isinstance(self.image, Path):
+                with Image.open(self.image) as file:
+                    return file.convert("RGB")
+            # A picture in memory has no open() of its own; a str has become a Path.
+            opened: Image.Image = self.image if isinstance(self.image, Image.Image) else self.image.open()  # type: ignore[union-attr]
+            return opened.convert("RGB")
+        except (Image.DecompressionBombError, SyntaxError) as error:
+            # What Pillow's decoders raise beside OSError and ValueError.
+            raise ValueError(str(error)) from error
 
     def chat(self, image: Image) -> list[Message]:
         """The messages a chat template takes, with `image` in its place."""
         return place_images(self.messages, [image])
+
+
+@dataclass(frozen=True)
+class SampleProblem:
+    """A row that can't be a sample: where it stands, and why."""
+
+    place: str
+    reason: str
+
+
+class Samples(Sequence[GroundingSample]):
+    """Samples as a reader gives them, with what it had to leave out.
+
+    Args:
+        samples: Those that can be asked and graded.
+        problems: Rows that are broken; an evaluation counts them in `grounding_skipped`.
+        ungraded: How many rows are whole, and ask for something that has no place (typing, waiting).
+        macro: The groups over whose cells the benchmark's paper averages the accuracy, such as `("platform", "type")`.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[GroundingSample],
+        *,
+        problems: Sequence[SampleProblem] = (),
+        ungraded: int = 0,
+        macro: Sequence[str] = (),
+    ) -> None:
+        self._samples = tuple(samples)
+        self.problems = tuple(problems)
+        self.ungraded = ungraded
+        self.macro = tuple(macro)
+
+    @overload
+    def __getitem__(self, index: int) -> GroundingSample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[GroundingSample]: ...
+
+    def __getitem__(self, index: int | slice) -> GroundingSample | Sequence[GroundingSample]:
+        return self._samples[index]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[GroundingSample]:
+        return iter(self._samples)
 
 
 def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
@@ -116,8 +209,9 @@ def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSamp
         id=sample_id,
         image=Path(image) if isinstance(image, str) else image,
         messages=tuple(messages),
-        bbox=_check_box(row["bbox"]),
-        group=row.get("group"),
+        target=BoxTarget(*_check_box(row["bbox"])),
+        groups={"group": row["group"]} if row.get("group") else {},
+        answer=row["messages"][answers[-1]]["content"] if answers else None,
     )
 
 

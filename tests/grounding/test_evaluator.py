@@ -53,7 +53,7 @@ def test_a_batch_answers_as_one_at_a_time(model: Any, processor: Any, samples: l
             *samples[0].messages[:-1],
             {"role": "user", "content": "Please. " * 9 + str(samples[0].messages[-1]["content"])},
         ),
-        samples[0].bbox,
+        samples[0].target,
     )
     mixed = [*samples[:3], longer, *samples[3:]]
     assert answers(model, processor, mixed, batch_size=9) == answers(model, processor, mixed, batch_size=1)
@@ -126,6 +126,6 @@ def test_a_tokenizer_is_no_processor(model: Any, processor: Any, samples: list[G
 
 
 def test_no_picture_that_opens_is_an_error(model: Any, processor: Any, samples: list[GroundingSample]) -> None:
-    gone = [GroundingSample("gone", Path("gone.png"), samples[0].messages, samples[0].bbox)]
+    gone = [GroundingSample("gone", Path("gone.png"), samples[0].messages, samples[0].target)]
     with pytest.raises(ValueError, match="None of the 1 samples' pictures"):
         GroundingEvaluator(gone, processor=processor, progress=False).evaluate(model)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from oaml_callbacks.grounding import GroundingSample, SampleFileError, read_sft_rows, read_sft_samples
+from oaml_callbacks.grounding import BoxTarget, GroundingSample, SampleFileError, read_sft_rows, read_sft_samples
 
 MESSAGES = [
     {"role": "system", "content": "You click."},
@@ -35,8 +35,9 @@ def test_a_row_becomes_a_sample_without_its_answer(tmp_path: Path) -> None:
         id="samples.jsonl:1",
         image=tmp_path / "a.png",
         messages=tuple(MESSAGES[:2]),
-        bbox=(0.1, 0.2, 0.3, 0.4),
-        group="dialog",
+        target=BoxTarget(0.1, 0.2, 0.3, 0.4),
+        groups={"group": "dialog"},
+        answer=MESSAGES[2]["content"],
     )
 
 
@@ -113,4 +114,4 @@ def test_a_file_without_rows_and_a_file_that_is_not_there(tmp_path: Path, read: 
 
 def test_a_sample_needs_a_question() -> None:
     with pytest.raises(ValueError, match="no messages"):
-        GroundingSample("s", Path("a.png"), (), (0, 0, 1, 1))
+        GroundingSample("s", Path("a.png"), (), BoxTarget(0, 0, 1, 1))
