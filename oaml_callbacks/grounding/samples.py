@@ -92,8 +92,8 @@ class GroundingSample:
             if isinstance(self.image, Path):
                 with Image.open(self.image) as file:
                     return file.convert("RGB")
-            # A picture in memory has no open() of its own; a str has become a Path.
-            opened: Image.Image = self.image if isinstance(self.image, Image.Image) else self.image.open()  # type: ignore[union-attr]
+            picture: Any = self.image
+            opened: Image.Image = picture if isinstance(picture, Image.Image) else picture.open()
             return opened.convert("RGB")
         except (Image.DecompressionBombError, SyntaxError) as error:
             # What Pillow's decoders raise beside OSError and ValueError.
