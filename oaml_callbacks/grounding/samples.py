@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from ..chat import Message, place_images
 from .targets import Box, BoxTarget, Target
@@ -92,8 +92,7 @@ class GroundingSample:
             if isinstance(self.image, Path):
                 with Image.open(self.image) as file:
                     return file.convert("RGB")
-            picture: Any = self.image
-            opened: Image.Image = picture if isinstance(picture, Image.Image) else picture.open()
+            opened = self.image if isinstance(self.image, Image.Image) else cast(Picture, self.image).open()
             return opened.convert("RGB")
         except (Image.DecompressionBombError, SyntaxError) as error:
             # What Pillow's decoders raise beside OSError and ValueError.
