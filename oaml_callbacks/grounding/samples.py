@@ -88,12 +88,13 @@ class GroundingSample:
         """
         from PIL import Image
 
+        picture: Image.Image
         try:
             if isinstance(self.image, Path):
-                with Image.open(self.image) as file:
-                    return file.convert("RGB")
-            opened = self.image if isinstance(self.image, Image.Image) else cast(Picture, self.image).open()
-            return opened.convert("RGB")
+                with Image.open(self.image) as picture:
+                    return picture.convert("RGB")
+            picture = self.image if isinstance(self.image, Image.Image) else cast(Picture, self.image).open()
+            return picture.convert("RGB")
         except (Image.DecompressionBombError, SyntaxError) as error:
             # What Pillow's decoders raise beside OSError and ValueError.
             raise ValueError(str(error)) from error
