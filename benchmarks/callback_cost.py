@@ -58,7 +58,7 @@ def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
         return args, TrainerState(), TrainerControl()
 
     stock_class: Any = WandbCallback
-    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback()
+    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback(grounding=None)
     original = stock_class.on_log.__wrapped__  # as it is where this package isn't used
     theirs, mine = trainer_objects(), trainer_objects()
     ours.on_init_end(*mine)

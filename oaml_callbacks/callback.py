@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers.trainer_callback import TrainerCallback
 
 from . import keys, open_runs, stock
+from .click_meter import ClickMeter, EvaluationEvent, Measured
 from .links import LinkTemplates
-from .trainer_logs import Evaluation, Tracking, chooses_the_farthest, evaluation_prefix, tracking
+from .tracked_run import TrackedRun
+from .trainer_logs import (
+    Evaluation,
+    Tracking,
+    chooses_the_farthest,
+    chosen_by_grounding,
+    evaluation_prefix,
+    tracking,
+)
 from .wandb_logger import EXIT_FAILED, WandbLogger, exit_code_of, outcome_of, require_wandb, user_run_is_open
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
-    from .grounding import GroundingEvaluator, GroundingReport
+    from .click_meter import Grounding
+    from .grounding import GroundingReport
 
 logger = logging.getLogger(__name__)
 
 
-class OpenAdaptWandbCallback(TrainerCallback):
+class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     """Tracks a fine-tuning in Weights & Biases, and says how well the model clicks.
 
     ```python
@@ -46,9 +56,10 @@ class OpenAdaptWandbCallback(TrainerCallback):
     `save_strategy="best"` and early stopping work on them.
 
     Args:
-        grounding: Measures how well the model clicks, at every evaluation. `None`: what `compute_metrics` yields is
-            forwarded. A training that chooses its best checkpoint by a grounding metric is evaluated by it without
-            W&B too.
+        grounding: Measures how well the model clicks, at every evaluation: an evaluator, or one for each named
+            evaluation set. `"auto"`: if the Trainer's evaluation rows have `images` and `messages`, they are answered
+            and graded, 128 of them at most; else what `compute_metrics` yields is forwarded. `None`: it is forwarded.
+            A training that chooses its best checkpoint by a grounding metric is evaluated by it without W&B too.
         baseline: Measure the base model, adapter switched off, before the first step; a model without an adapter has
             none.
         project: W&B project. Default: `WANDB_PROJECT`, else `huggingface`, as transformers' own integration has it.
@@ -70,7 +81,7 @@ class OpenAdaptWandbCallback(TrainerCallback):
     def __init__(
         self,
         *,
-        grounding: GroundingEvaluator | None = None,
+        grounding: Grounding = "auto",
         baseline: bool = True,
         project: str | None = None,
         entity: str | None = None,
@@ -82,7 +93,6 @@ class OpenAdaptWandbCallback(TrainerCallback):
         dashboard_url: str | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.grounding = grounding
         self.project = project
         self.entity = entity
         self.run_name = run_name
@@ -91,53 +101,31 @@ class OpenAdaptWandbCallback(TrainerCallback):
         self.notes = notes
         self.link_templates = LinkTemplates.resolve(viewer_url, dashboard_url)
         self.config = config
-        self.baseline: GroundingReport | None = None
         self.last_report: GroundingReport | None = None
         self.in_training = False
-        self._measures_baseline = baseline
+        self._clicks = ClickMeter(grounding, baseline=baseline)
+        self._trainer: weakref.ref[Any] | None = None
         self._args: TrainingArguments | None = None
         self._control: TrainerControl | None = None
         self._begun = False
         self._searching = False
         self._error: type[BaseException] | None = None
         self._tracking: Tracking = "off"
-        self._tracker: WandbLogger | None = None
         self._evaluation: Evaluation | None = None
-        self._grounded_at: tuple[int, str] | None = None
         stock.expect(self)
         open_runs.watch_trainings()
 
-    # What a script wants to know of the run ----------------------------------------------------------------------
+    # What a script wants to know ----------------------------------------------------------------------
 
     @property
-    def run_id(self) -> str | None:
-        """Id of the run that is open, or was last."""
-        return self._tracker.run_id if self._tracker else None
+    def grounding(self) -> Grounding:
+        """What measures the clicks, as it was given."""
+        return self._clicks.grounding
 
     @property
-    def run_url(self) -> str | None:
-        """The run's page at W&B; `None` offline."""
-        return self._tracker.url if self._tracker else None
-
-    @property
-    def run_folder(self) -> Path | None:
-        """Where W&B keeps the run on disk."""
-        return self._tracker.folder if self._tracker else None
-
-    @property
-    def links(self) -> dict[str, str]:
-        """The run's `viewer_url` and `dashboard_url`."""
-        return dict(self._tracker.links) if self._tracker else {}
-
-    @property
-    def look_command(self) -> str | None:
-        """The command that shows the run's files in a terminal; `None` before wandb 0.28."""
-        return self._tracker.look_command if self._tracker else None
-
-    @property
-    def sync_command(self) -> str | None:
-        """The command that sends an offline run to W&B."""
-        return self._tracker.sync_command if self._tracker else None
+    def baseline(self) -> GroundingReport | None:
+        """The base model's evaluation; of several evaluation sets, the first one's."""
+        return next(iter(self._clicks.baselines.values()), None)
 
     # The Trainer's events ----------------------------------------------------------------------------------------
 
@@ -165,8 +153,10 @@ class OpenAdaptWandbCallback(TrainerCallback):
         if state.is_hyper_param_search or self._searching:
             self.close()
             self._tracker = None
+            self._clicks.forget()
         self._searching = state.is_hyper_param_search
-        self.in_training, self._error, self._grounded_at = True, None, None
+        self.in_training, self._error = True, None
+        self._clicks.begin(state)
         self._open(args, state, model, processing_class).update_summary({keys.OUTCOME: "running"})
 
     def on_train_begin(
@@ -179,12 +169,12 @@ class OpenAdaptWandbCallback(TrainerCallback):
         processing_class: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Open the run, and measure the base model."""
+        """Open the run, look at the labels, and measure the base model."""
         self.begin(args, state, control, model=model, processing_class=processing_class)
         self._begun = False
         # A training that goes on from a checkpoint has had its baseline, and so has one that is begun again.
-        if state.global_step == 0 and (self.baseline is None or self._searching):
-            self._measure_baseline(args, model, processing_class)
+        if self._grounds(args) and state.global_step == 0 and self.baseline is None:
+            self._prepare(args, state, model, processing_class)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -193,6 +183,10 @@ class OpenAdaptWandbCallback(TrainerCallback):
         self.in_training = False
         if self._tracker is not None:
             self._tracker.update_summary({keys.OUTCOME: "finished"})
+
+    def on_training(self, trainer: Any) -> None:
+        """Remember the Trainer: its evaluation set is not known to the events before its first evaluation."""
+        self._trainer = weakref.ref(trainer)
 
     def on_training_error(self, error_type: type[BaseException]) -> None:
         """Note that the training died. Its run stays open, and is marked at once."""
@@ -218,6 +212,7 @@ class OpenAdaptWandbCallback(TrainerCallback):
         logs: dict[str, Any] | None = None,
         model: PreTrainedModel | None = None,
         processing_class: Any = None,
+        eval_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:
         """Write one row. An evaluation's `logs` are the dict that best-metric choice reads next: grounding goes in."""
@@ -225,15 +220,18 @@ class OpenAdaptWandbCallback(TrainerCallback):
             self._meet(args, control)
         if logs is None:
             return
-        grounding: dict[str, float] = {}
+        measured = None
         if (prefix := evaluation_prefix(logs)) is not None:
-            grounding = self._ground(prefix, logs, args=args, state=state, model=model, processor=processing_class)
-            self._evaluation = Evaluation(prefix, grounding, frozenset(logs))
+            measured = self._measure(
+                EvaluationEvent(prefix, logs, state, model, processing_class, eval_dataloader), args
+            )
+            self._evaluation = Evaluation(prefix, dict(measured.metrics) if measured else {}, frozenset(logs))
         if self._tracking != "on" or not state.is_world_process_zero:
             return
         tracker = self._open(args, state, model, processing_class)
         # Stock may have written the first row of a Trainer that this was added to late; that one lacks the grounding.
-        self._write(tracker, grounding if stock.has_written(logs) else logs, state)
+        written = stock.has_written(logs)
+        self._write(tracker, (measured.metrics if measured else {}) if written else logs, state, measured)
 
     def on_evaluate(
         self,
@@ -244,20 +242,24 @@ class OpenAdaptWandbCallback(TrainerCallback):
         metrics: dict[str, Any] | None = None,
         model: PreTrainedModel | None = None,
         processing_class: Any = None,
+        eval_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:
         """Forward what the evaluation's log event did not have: metrics added since, or all, if there was none."""
         evaluation, self._evaluation = self._evaluation, None
         if metrics is None or (prefix := evaluation_prefix(metrics)) is None:
             return
+        measured = None
         if evaluation is None or evaluation.prefix != prefix:
-            self._ground(prefix, metrics, args=args, state=state, model=model, processor=processing_class)
+            measured = self._measure(
+                EvaluationEvent(prefix, metrics, state, model, processing_class, eval_dataloader), args
+            )
             missing = metrics
         else:
             metrics.update(evaluation.grounding)
             missing = {name: value for name, value in metrics.items() if name not in evaluation.logged}
         if missing and self._tracking == "on" and state.is_world_process_zero:
-            self._write(self._open(args, state, model, processing_class), missing, state)
+            self._write(self._open(args, state, model, processing_class), missing, state, measured)
 
     def on_predict(
         self,
@@ -296,8 +298,9 @@ class OpenAdaptWandbCallback(TrainerCallback):
         if args is not self._args:
             if self._args is not None:
                 self.close()
-            self._tracker = self.baseline = self._error = self._grounded_at = None
+            self._tracker = self._error = None
             self._searching = False
+            self._clicks.forget()
             if self.grounding is not None and chooses_the_farthest(args):
                 logger.warning(
                     "metric_for_best_model=%r with greater_is_better=True makes the checkpoint that clicks the "
@@ -325,7 +328,7 @@ class OpenAdaptWandbCallback(TrainerCallback):
 
         searching = state.is_hyper_param_search
         open_runs.remove(self)  # of a run that was finished by others
-        processor = getattr(self.grounding, "processor", None) or processor
+        processor = self._clicks.processor or processor
         tracker = WandbLogger(
             enabled=True,
             project=self.project or os.environ.get("WANDB_PROJECT", "huggingface"),
@@ -349,7 +352,9 @@ class OpenAdaptWandbCallback(TrainerCallback):
         self._tracker = tracker
         return tracker
 
-    def _write(self, tracker: WandbLogger, logs: Mapping[str, Any], state: TrainerState) -> None:
+    def _write(
+        self, tracker: WandbLogger, logs: Mapping[str, Any], state: TrainerState, measured: Measured | None = None
+    ) -> None:
         row, totals = {}, {}
         for name, value in logs.items():
             if name in keys.END_OF_TRAINING:
@@ -364,52 +369,34 @@ class OpenAdaptWandbCallback(TrainerCallback):
 
     def _grounds(self, args: TrainingArguments) -> bool:
         # Which checkpoint is the best must not depend on whether somebody is looking.
-        chosen_by_grounding = "grounding_" in (args.metric_for_best_model or "")
-        return self.grounding is not None and (self._tracking == "on" or chosen_by_grounding)
+        return self.grounding is not None and (self._tracking == "on" or chosen_by_grounding(args))
 
-    def _ground(
-        self,
-        prefix: str,
-        logs: dict[str, Any],
-        *,
-        args: TrainingArguments,
-        state: TrainerState,
-        model: Any,
-        processor: Any,
-    ) -> dict[str, float]:
-        """Evaluate by generation, and put the metrics where the Trainer reads them: `eval_grounding_accuracy`, …"""
-        if self.grounding is None or not self._grounds(args):
-            return {}
-        named = prefix.startswith("eval_")
-        if named and self._grounded_at is not None:
-            # The evaluator has one set of samples: of several named evaluation sets at a step, the first brings it.
-            step, first = self._grounded_at
-            if step == state.global_step and first != prefix:
-                return {}
-        self._grounded_at = (state.global_step, prefix)
-        from .grounding import NoUsableSamples
+    def _measure(self, event: EvaluationEvent, args: TrainingArguments) -> Measured | None:
+        """Measure the clicks, and put the metrics where the Trainer reads them: `eval_grounding_accuracy`, …"""
+        measured = self._clicks.measure(event) if self._grounds(args) else None
+        if measured is None:
+            return None
+        self.last_report = measured.report or self.last_report
+        event.logs.update(measured.metrics)
+        history = event.state.log_history
+        if history and f"{event.prefix}_runtime" in history[-1]:
+            history[-1].update(measured.metrics)  # a copy of the logs, made before this event
+        return measured
 
-        try:
-            self.last_report = self.grounding.evaluate(model, processor)
-        except NoUsableSamples as error:
-            logger.warning("This evaluation has no grounding: %s", error)
-            return {}
-        split = "eval" if named else prefix
-        metrics = {f"{split}_{name}": value for name, value in self.last_report.metrics.items()}
-        logs.update(metrics)
-        if state.log_history and f"{prefix}_runtime" in state.log_history[-1]:
-            state.log_history[-1].update(metrics)  # a copy of the logs, made before this event
-        return metrics
-
-    def _measure_baseline(self, args: TrainingArguments, model: Any, processor: Any) -> None:
-        if not self._measures_baseline or self.grounding is None or not self._grounds(args):
-            return
-        if not hasattr(model, "disable_adapter"):
-            return
-        from .grounding.evaluator import adapter_disabled
-
-        with adapter_disabled(model):
-            self.baseline = self.grounding.evaluate(model, processor)
-        if self._tracker is not None:
-            kept = (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE)
-            self._tracker.update_summary({f"baseline/{name}": self.baseline.metrics[name] for name in kept})
+    def _prepare(self, args: TrainingArguments, state: TrainerState, model: Any, processor: Any) -> None:
+        """Before the first step: are the labels right, and how well does the base model click?"""
+        trainer = self._trainer() if self._trainer is not None else None
+        eval_dataset = getattr(trainer, "eval_dataset", None)
+        if getattr(trainer, "compute_metrics", None) is not None and self.grounding == "auto":
+            eval_dataset = None  # it may measure clicks in another way, and a baseline must be of the same
+        sets = self._clicks.sets(eval_dataset, args, model, processor)
+        summary: dict[str, float] = {}
+        if self._tracker is not None and self._tracker.enabled:  # on world rank 0 alone
+            labels_ok = self._clicks.check_labels(sets, getattr(trainer, "train_dataset", None), model, processor)
+            summary |= {keys.GROUNDING_LABELS_OK: labels_ok} if labels_ok is not None else {}
+        for split, report in self._clicks.measure_baselines(sets, model, processor).items():
+            name = split.removeprefix("eval").removeprefix("_")
+            for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):
+                summary[f"baseline/{name}_{metric}" if name else f"baseline/{metric}"] = report.metrics[metric]
+        if self._tracker is not None and summary:
+            self._tracker.update_summary(summary)

@@ -2,7 +2,8 @@
 
 A run outlives its training, since `trainer.evaluate()` and `trainer.predict()` may follow, and no event tells a
 callback that its Trainer is done with, or that its training died. So runs are finished when room is needed for another
-one, and when the process ends; and `Trainer.train` is wrapped, to learn of the exception that passes through it.
+one, and when the process ends; and `Trainer.train` is wrapped, to learn of the Trainer and of the exception that
+passes through it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ class RunHolder(Protocol):
 
     in_training: bool
     """Whether a training has begun and neither come to its end nor died."""
+
+    def on_training(self, trainer: Any) -> None:
+        """Take note of the Trainer whose `train` is called: no event has it, and it has the evaluation sets."""
 
     def on_training_error(self, error_type: type[BaseException]) -> None:
         """Take note that the training died of such an exception, Ctrl-C's among them."""
@@ -61,18 +65,20 @@ def watch_trainings() -> None:
     """Wrap `Trainer.train`, once, if transformers' Trainer has been imported: a Trainer exists only then."""
     module = sys.modules.get("transformers.trainer")
     if module is not None and not hasattr(module.Trainer.train, "_oaml_wrapped"):
-        module.Trainer.train = _reporting_errors(module.Trainer.train)
+        module.Trainer.train = _watched(module.Trainer.train)
 
 
-def _reporting_errors(train: Any) -> Any:
+def _watched(train: Any) -> Any:
     @functools.wraps(train)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        ours = [callback for callback in self.callback_handler.callbacks if isinstance(callback, RunHolder)]
+        for callback in ours:
+            callback.on_training(self)
         try:
             return train(self, *args, **kwargs)
         except BaseException as error:
-            for callback in self.callback_handler.callbacks:
-                if isinstance(callback, RunHolder):
-                    callback.on_training_error(type(error))
+            for callback in ours:
+                callback.on_training_error(type(error))
             raise
 
     wrapper._oaml_wrapped = True  # type: ignore[attr-defined]

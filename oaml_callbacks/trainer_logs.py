@@ -37,6 +37,11 @@ class Evaluation:
     logged: frozenset[str]
 
 
+def chosen_by_grounding(args: TrainingArguments) -> bool:
+    """Whether the best checkpoint is chosen by a grounding metric, which must not depend on whether somebody looks."""
+    return "grounding_" in (args.metric_for_best_model or "")
+
+
 def chooses_the_farthest(args: TrainingArguments) -> bool:
     """Whether the best checkpoint is the one with the largest distance, which is transformers' default for it."""
     return keys.GROUNDING_DISTANCE in (args.metric_for_best_model or "") and bool(args.greater_is_better)

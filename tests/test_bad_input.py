@@ -60,7 +60,7 @@ def test_a_picture_that_the_processor_refuses_is_named_and_the_others_go_on(
 
 
 def test_a_configuration_with_objects_in_it_is_written_as_text(screens: Path, offline: Path) -> None:
-    callback = OpenAdaptWandbCallback(config={"lora": {"r": 4}, "odd": object(), "path": Path("a")})
+    callback = OpenAdaptWandbCallback(grounding=None, config={"lora": {"r": 4}, "odd": object(), "path": Path("a")})
     builders.trainer(screens, builders.arguments(offline), [callback]).evaluate()
     config = builders.read_back(callback, offline).config["oaml"]["config"]
     assert config["lora"] == {"r": 4}
@@ -70,7 +70,7 @@ def test_a_configuration_with_objects_in_it_is_written_as_text(screens: Path, of
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_losses_that_are_no_finite_numbers_are_logged_as_they_are(screens: Path, offline: Path, value: float) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback])
     trainer.log({"loss": value})
     (logged,) = builders.read_back(callback, offline).column("train/loss")
@@ -82,7 +82,7 @@ def test_what_is_no_number_is_left_out_and_named_once(
 ) -> None:
     import numpy as np
 
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback])
     for _ in range(3):
         trainer.log({"loss": 1.0, "mood": "good", "many": [1, 2], "none": None})  # type: ignore[dict-item]
@@ -98,7 +98,7 @@ def test_what_is_no_number_is_left_out_and_named_once(
 
 
 def test_odd_keys_do_no_harm(screens: Path, offline: Path) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback])
     trainer.log({"a/b": 1.0, "c.d": 2.0, "two\nlines\x00": 3.0, "": 4.0, "k" * 3000: 5.0})
     (row,) = builders.read_back(callback, offline).rows
@@ -111,7 +111,7 @@ def test_odd_keys_do_no_harm(screens: Path, offline: Path) -> None:
 def test_a_name_of_ten_thousand_characters_is_cut_with_a_warning(
     screens: Path, offline: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline, run_name="n" * 10_000), [callback]).evaluate()
     assert builders.read_back(callback, offline).name == "n" * 128
     assert "10000 characters" in caplog.text
@@ -123,7 +123,7 @@ def test_an_unwritable_folder_for_wandb_ends_no_training(
     blocked = offline / "blocked"
     blocked.write_text("a file where a folder should be")
     monkeypatch.setenv("WANDB_DIR", str(blocked))
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback])
     trainer.train()
     assert trainer.state.global_step == 10

@@ -141,7 +141,7 @@ screens, folder, stock = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if stock == "without":
     from transformers.integrations import integration_utils
     integration_utils.INTEGRATION_TO_CALLBACK["wandb"] = __import__("transformers").TrainerCallback
-builders.trainer(screens, builders.arguments(folder), [OpenAdaptWandbCallback()])
+builders.trainer(screens, builders.arguments(folder), [OpenAdaptWandbCallback(grounding=None)])
 """
 
 

@@ -41,13 +41,13 @@ def assert_one_row_per_event(run: RecordedRun, events: int = LOG_EVENTS) -> None
 
 
 def in_callbacks(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
-    ours = OpenAdaptWandbCallback(**options)
+    ours = OpenAdaptWandbCallback(grounding=None, **options)
     return builders.trainer(screens, builders.arguments(folder), [ours]), ours
 
 
 def added_later(screens: Path, folder: Path, **options: Any) -> tuple[Trainer, OpenAdaptWandbCallback]:
     trainer = builders.trainer(screens, builders.arguments(folder))
-    ours = OpenAdaptWandbCallback(**options)
+    ours = OpenAdaptWandbCallback(grounding=None, **options)
     trainer.add_callback(ours)
     return trainer, ours
 
@@ -115,7 +115,7 @@ screens, folder = map(Path, sys.argv[1:])
 trainer = builders.trainer(screens, builders.arguments(folder))
 assert "oaml_callbacks.callback" not in sys.modules
 from oaml_callbacks import OpenAdaptWandbCallback
-trainer.add_callback(OpenAdaptWandbCallback(tags=["ours"]))
+trainer.add_callback(OpenAdaptWandbCallback(grounding=None, tags=["ours"]))
 trainer.train()
 """
 
@@ -215,7 +215,7 @@ def test_a_training_inside_a_training_gets_a_run_beside_it(screens: Path, offlin
 def test_stock_alone_in_another_trainer_is_left_as_it_is(screens: Path, offline: Path, stock_first: bool) -> None:
     """Its Trainer even shares its arguments with one of ours."""
     args = builders.arguments(offline)
-    ours = OpenAdaptWandbCallback()
+    ours = OpenAdaptWandbCallback(grounding=None)
     with_ours, with_stock = builders.trainer(screens, args, [ours]), builders.trainer(screens, args)
     if stock_first:
         with_stock.train()
@@ -237,7 +237,7 @@ def test_stock_alone_in_another_trainer_is_left_as_it_is(screens: Path, offline:
 def test_a_hyperparameter_search_has_a_run_per_trial(screens: Path, offline: Path) -> None:
     pytest.importorskip("optuna", reason="the search needs a backend")
     mine = wandb.init(project="mine")  # of the whole search; nobody's trial
-    ours = OpenAdaptWandbCallback()
+    ours = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(
         screens,
         builders.arguments(offline, run_name="search"),
@@ -266,7 +266,7 @@ def test_a_hyperparameter_search_has_a_run_per_trial(screens: Path, offline: Pat
 
 def test_a_training_after_a_search_has_a_run_of_its_own(screens: Path, offline: Path) -> None:
     pytest.importorskip("optuna", reason="the search needs a backend")
-    ours = OpenAdaptWandbCallback()
+    ours = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(
         screens, builders.arguments(offline), [ours], model_init=lambda trial: builders.lora_model()
     )
@@ -294,7 +294,7 @@ def stock_only_rows(screens: Path, args: Any, folder: Path) -> int:
 
 def test_stock_is_itself_again_when_ours_is_gone_though_the_arguments_are_shared(screens: Path, offline: Path) -> None:
     args = builders.arguments(offline)
-    trainer, ours = builders.trainer(screens, args, [OpenAdaptWandbCallback()]), None
+    trainer, ours = builders.trainer(screens, args, [OpenAdaptWandbCallback(grounding=None)]), None
     trainer.train()
     open_runs.make_room()
     del trainer, ours
@@ -303,7 +303,7 @@ def test_stock_is_itself_again_when_ours_is_gone_though_the_arguments_are_shared
 
 
 def test_stock_is_itself_again_when_ours_is_removed(screens: Path, offline: Path) -> None:
-    trainer = builders.trainer(screens, builders.arguments(offline), [OpenAdaptWandbCallback()])
+    trainer = builders.trainer(screens, builders.arguments(offline), [OpenAdaptWandbCallback(grounding=None)])
     trainer.remove_callback(OpenAdaptWandbCallback)
     gc.collect()
     trainer.train()
@@ -317,10 +317,10 @@ def test_stock_is_itself_again_when_ours_is_removed(screens: Path, offline: Path
 def test_no_claims_pile_up(screens: Path, offline: Path) -> None:
     args = builders.arguments(offline)
     for _ in range(3):
-        builders.trainer(screens, args, [OpenAdaptWandbCallback()])
+        builders.trainer(screens, args, [OpenAdaptWandbCallback(grounding=None)])
         gc.collect()
     gc.collect()
-    ours = OpenAdaptWandbCallback()
+    ours = OpenAdaptWandbCallback(grounding=None)
     keep = builders.trainer(screens, args, [ours])
     assert [one.claimant() for one in stock._claims if one.args() is args] == [ours]
     assert keep.args is args
@@ -335,7 +335,7 @@ class AsksForTheRun(TrainerCallback):
 
 
 def test_a_callback_before_ours_finds_the_run_open(screens: Path, offline: Path) -> None:
-    ours = OpenAdaptWandbCallback()
+    ours = OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline), [AsksForTheRun(), ours]).train()
     assert builders.read_back(ours, offline).config["asked"] is True
 
@@ -347,7 +347,7 @@ def test_a_callback_that_was_pickled_silences_stock_in_another_process(screens: 
         "ours = pickle.loads((folder / 'ours.pickle').read_bytes())\n"
         "builders.trainer(screens, builders.arguments(folder), [ours]).train()\n"
     )
-    (offline / "ours.pickle").write_bytes(pickle.dumps(OpenAdaptWandbCallback(tags=["ours"])))
+    (offline / "ours.pickle").write_bytes(pickle.dumps(OpenAdaptWandbCallback(grounding=None, tags=["ours"])))
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", script, str(screens), str(offline)], cwd=root, check=True)
     run = read_run(offline)

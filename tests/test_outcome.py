@@ -39,7 +39,7 @@ from oaml_callbacks import OpenAdaptWandbCallback
 screens, folder, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 steps = 100_000 if how == "interrupted" else 10
 args = builders.arguments(folder, max_steps=steps, eval_strategy="no", logging_steps=1)
-callbacks = [OpenAdaptWandbCallback()] + ([Boom()] if how in ("uncaught", "caught") else [])
+callbacks = [OpenAdaptWandbCallback(grounding=None)] + ([Boom()] if how in ("uncaught", "caught") else [])
 trainer = builders.trainer(screens, args, callbacks)
 try:
     trainer.train()
@@ -86,11 +86,11 @@ def test_ctrl_c_is_marked_as_such(screens: Path, offline: Path) -> None:
 def test_a_training_that_died_in_a_notebook_is_failed_and_the_next_has_its_own_run(
     screens: Path, offline: Path
 ) -> None:
-    dying = OpenAdaptWandbCallback()
+    dying = OpenAdaptWandbCallback(grounding=None)
     args = builders.arguments(offline, eval_strategy="no")
     with pytest.raises(RuntimeError):
         builders.trainer(screens, args, [dying, Boom()]).train()
-    again = OpenAdaptWandbCallback()
+    again = OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline), [again]).train()
     assert wandb.run is not None
     assert wandb.run.id == again.run_id
@@ -118,7 +118,7 @@ class Interrupts(TrainerCallback):
 def test_ctrl_c_that_is_caught_is_marked_too_and_an_evaluation_after_it_does_not_hide_it(
     screens: Path, offline: Path
 ) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline, eval_strategy="no"), [callback, Interrupts()])
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
@@ -130,7 +130,7 @@ def test_ctrl_c_that_is_caught_is_marked_too_and_an_evaluation_after_it_does_not
 
 
 def test_a_training_that_is_begun_again_and_ends_well_is_finished(screens: Path, offline: Path) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback, Interrupts()])
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
@@ -141,7 +141,7 @@ def test_a_training_that_is_begun_again_and_ends_well_is_finished(screens: Path,
 
 
 def test_closing_in_a_finally_tells_the_truth(screens: Path, offline: Path) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     trainer = builders.trainer(screens, builders.arguments(offline), [callback, Boom()])
     with pytest.raises(RuntimeError), contextlib.closing(callback):
         trainer.train()
@@ -150,7 +150,7 @@ def test_closing_in_a_finally_tells_the_truth(screens: Path, offline: Path) -> N
 
 
 def test_a_callback_that_is_used_again_after_a_death_leaves_the_first_run_failed(screens: Path, offline: Path) -> None:
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     with pytest.raises(RuntimeError):
         builders.trainer(screens, builders.arguments(offline), [callback, Boom()]).train()
     builders.trainer(screens, builders.arguments(offline), [callback]).train()
@@ -162,7 +162,7 @@ def test_a_callback_that_is_used_again_after_a_death_leaves_the_first_run_failed
 
 def test_the_users_own_run_says_how_the_last_training_in_it_ended(screens: Path, offline: Path) -> None:
     mine = wandb.init(project="mine")
-    first, second = OpenAdaptWandbCallback(), OpenAdaptWandbCallback()
+    first, second = OpenAdaptWandbCallback(grounding=None), OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline), [first]).train()
     with pytest.raises(RuntimeError):
         builders.trainer(screens, builders.arguments(offline), [second, Boom()]).train()

@@ -33,7 +33,7 @@ def train_and_evaluate(screens: Path, folder: Path, callbacks: list[Any], **opti
 def pair(screens: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RecordedRun, RecordedRun]:
     folder = tmp_path_factory.mktemp("parity")
     stock = train_and_evaluate(screens, folder / "stock", [], run_name="name")
-    ours = train_and_evaluate(screens, folder / "ours", [OpenAdaptWandbCallback()], run_name="name")
+    ours = train_and_evaluate(screens, folder / "ours", [OpenAdaptWandbCallback(grounding=None)], run_name="name")
     return stock, ours
 
 
@@ -83,7 +83,7 @@ def test_variables_that_stock_honours_are_honoured(
     monkeypatch.setenv("WANDB_NAME", "name-from-env")
     monkeypatch.setenv("WANDB_TAGS", "a,b")
     monkeypatch.setenv("WANDB_RUN_GROUP", "group-from-env")
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline), [callback]).evaluate()
     run = builders.read_back(callback, offline)
     assert (run.project, run.name, run.tags, run.group) == ("from-env", "name-from-env", ("a", "b"), "group-from-env")
@@ -92,6 +92,7 @@ def test_variables_that_stock_honours_are_honoured(
 def test_options_win_over_variables(screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_PROJECT", "from-env")
     callback = OpenAdaptWandbCallback(
+        grounding=None,
         project="p", run_name="n", group="g", tags=["t"], notes="Why.", config={"lora": {"r": 4}}
     )
     builders.trainer(screens, builders.arguments(offline, run_name="other"), [callback]).evaluate()
@@ -114,7 +115,7 @@ def test_gradients_are_watched_where_stock_would(
         # wandb numbers the models that a process has watched.
         return {re.sub(r"graph_\d+", "", key) for row in read_run(folder).history for key in row if "gradients" in key}
 
-    ours = watched(tmp_path / "ours", [OpenAdaptWandbCallback()])
+    ours = watched(tmp_path / "ours", [OpenAdaptWandbCallback(grounding=None)])
     assert ours
     assert ours == watched(tmp_path / "stock", [])
 
@@ -123,7 +124,7 @@ def test_whole_models_are_uploaded_by_stock_if_it_is_told_to(
     screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_LOG_MODEL", "checkpoint")
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     args = builders.arguments(offline, max_steps=2, eval_strategy="no", save_strategy="steps", save_steps=2)
     builders.trainer(screens, args, [callback]).train()
     run = builders.read_back(callback, offline)
@@ -173,7 +174,7 @@ def test_a_sweeps_values_win_over_the_scripts(
     parameters.write_text("wandb_version: 1\nlearning_rate:\n  value: 0.5\nmax_steps:\n  value: 10\n")
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(parameters))
-    callback = OpenAdaptWandbCallback()
+    callback = OpenAdaptWandbCallback(grounding=None)
     builders.trainer(screens, builders.arguments(offline), [callback]).train()
     run = builders.read_back(callback, offline)
     assert run.config["learning_rate"] == 0.5
