@@ -161,8 +161,14 @@ def picture_size(image: Path | str | Image | Picture) -> tuple[int, int] | None:
     try:
         if isinstance(image, (str, Path)):
             with Image.open(image) as file:
-                return file.size
-        opened: Image.Image = image if isinstance(image, Image.Image) else image.open()
-        return opened.size
+                width, height = file.size
+        else:
+            width, height = (image if isinstance(image, Image.Image) else image.open()).size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+    return width, height
+
+
+def needs_size(reader: AnswerReader, text: str) -> bool:
+    """Whether an answer can be read only where the size of the resized picture is known: its numbers are pixels."""
+    return reader.read(text).point is None and reader.read(text, resized_size=(1000, 1000)).point is not None
