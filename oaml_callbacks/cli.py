@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import __version__
+from .cli_grounding import app as grounding
 
 app = typer.Typer(
     name="oaml",
@@ -24,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # the help has [square brackets] that are no markup
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(grounding)
 
 _TRAIN_HELP = """Train a LoRA adapter as a configuration file says.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import keys
 from .actions import AnswerReader
 from .metrics import GradedSample, GroundingReport, grade
 from .other_spaces import needs_size, picture_size
@@ -121,6 +123,24 @@ def score_predictions(
         )
     report = GroundingReport(tuple(rows), skipped=len(samples.problems), seconds=0.0, macro=samples.macro)
     return Scored(report, tuple(sample.id for sample, prediction in pairs if prediction is None), unknown)
+
+
+def score_as_json(scored: Scored, reader: AnswerReader) -> dict[str, Any]:
+    """The metrics, and by which rules: what a file of them says."""
+    # JSON has no infinity: a distance that no answer has is null.
+    metrics = {name: value if math.isfinite(value) else None for name, value in scored.report.metrics.items()}
+    for timing in (keys.GROUNDING_SECONDS, keys.GROUNDING_SAMPLES_PER_SECOND):
+        del metrics[timing]
+    return {
+        **metrics,
+        "outcomes": scored.report.outcomes,
+        "family": reader.family,
+        "space": reader.space,
+        "model_type": reader.model_type,
+        "macro_over": list(scored.report.macro),
+        "missing": list(scored.missing),
+        "unknown": list(scored.unknown),
+    }
 
 
 def row_as_json(row: GradedSample) -> dict[str, Any]:

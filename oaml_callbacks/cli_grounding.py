@@ -1,0 +1,211 @@
+"""`oaml grounding`: argument handling alone. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast, get_args
+
+import typer
+
+if TYPE_CHECKING:
+    from .grounding import AnswerReader, Samples
+
+app = typer.Typer(
+    name="grounding",
+    help="Check samples and grade answers, without a model.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_CHECK_HELP = """Look for what is wrong with samples before a model is blamed for it.
+
+Are all rows whole; do the labels hit their own targets, as the parser reads them; is every picture there and whole;
+does every box lie on its screen; do targets stay visible when the processor has shrunk the picture (with --model);
+are samples trained on, too (with --train)?
+
+Examples:
+
+\b
+  oaml grounding check eval.jsonl
+  oaml grounding check eval.jsonl --train train.jsonl --model Qwen/Qwen3-VL-2B-Instruct
+  oaml grounding check screenspot_web.json --format screenspot --images screenspot_imgs
+
+Exit codes: 0 nothing found; 1 problems found; 2 a mistake in the arguments or a file that can't be read.
+"""
+_SCORE_HELP = """Grade a file of answers by the rules of an evaluation.
+
+A line of the file is `{"id": "…", "answer": "…"}`, the id being a sample's. Without any ids the answers are in the
+samples' order. Answers in pixels need the size of the picture as the model saw it: `"resized_size": [width, height]`
+in each line, or --model.
+
+Examples:
+
+\b
+  oaml grounding score answers.jsonl --samples eval.jsonl --family qwen3_vl
+  oaml grounding score answers.jsonl --samples web.json --format screenspot --images imgs --rows graded.jsonl
+
+Exit codes: 0 graded; 2 a mistake in the arguments or a file that can't be read.
+"""
+
+_Format = Annotated[str, typer.Option("--format", metavar="F", help="The samples' format.")]
+_Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Where the pictures are.")]
+_Family = Annotated[
+    str | None, typer.Option("--family", metavar="F", help="The model family whose forms are read. Default: any form.")
+]
+_Space = Annotated[
+    str, typer.Option("--space", metavar="S", help="What numbers are: auto, normalized, relative1000 or pixels.")
+]
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "--processor", metavar="NAME|DIR", help="Whose processor says how far pictures are shrunk."
+    ),
+]
+_MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", min=1, metavar="N", help="The processor's limit, width times height.")
+]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command(help=_CHECK_HELP, no_args_is_help=True)
+def check(  # noqa: PLR0917  # called by typer alone
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="The samples to evaluate on.")],
+    format: _Format = "sft",
+    images: _Images = None,
+    family: _Family = None,
+    space: _Space = "auto",
+    train: Annotated[
+        Path | None, typer.Option("--train", metavar="TRAIN.jsonl", help="Samples trained on, in the same format.")
+    ] = None,
+    model: _Model = None,
+    max_pixels: _MaxPixels = None,
+    debug: _Debug = False,
+) -> None:
+    """Check samples; see `_CHECK_HELP`."""
+
+    def run() -> int:
+        from rich.console import Console
+
+        from .grounding.check import check_samples
+        from .grounding_tables import print_findings
+
+        resized, model_type = _processor(model, max_pixels)
+        findings = check_samples(
+            _samples(samples, format, images),
+            _reader(family, space, model_type),
+            train=_samples(train, format, images) if train is not None else None,
+            resized=resized,
+            progress=True,
+        )
+        print_findings(findings, Console())
+        return 1 if any(finding.verdict == "problem" for finding in findings) else 0
+
+    _run(run, debug)
+
+
+@app.command(help=_SCORE_HELP, no_args_is_help=True)
+def score(  # noqa: PLR0917  # called by typer alone
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.jsonl", help="The answers.")],
+    samples: Annotated[Path, typer.Option("--samples", metavar="SAMPLES", help="What was asked.")],
+    format: _Format = "sft",
+    images: _Images = None,
+    family: _Family = None,
+    space: _Space = "auto",
+    model: _Model = None,
+    max_pixels: _MaxPixels = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT.json", help="Write the metrics here.")
+    ] = None,
+    rows_out: Annotated[
+        Path | None, typer.Option("--rows", metavar="OUT.jsonl", help="Write every graded answer here.")
+    ] = None,
+    debug: _Debug = False,
+) -> None:
+    """Grade a file of answers; see `_SCORE_HELP`."""
+
+    def run() -> int:
+        from rich.console import Console
+
+        from .grounding.score import read_predictions, row_as_json, score_as_json, score_predictions
+        from .grounding_tables import print_score
+
+        resized, model_type = _processor(model, max_pixels)
+        reader = _reader(family, space, model_type)
+        scored = score_predictions(
+            _samples(samples, format, images), read_predictions(predictions), reader, resized=resized
+        )
+        if json_out is not None:
+            json_out.write_text(json.dumps(score_as_json(scored, reader), indent=2) + "\n", encoding="utf-8")
+        if rows_out is not None:
+            lines = (json.dumps(row_as_json(row), ensure_ascii=False) + "\n" for row in scored.report.rows)
+            rows_out.write_text("".join(lines), encoding="utf-8")
+        print_score(scored, Console())
+        return 0
+
+    _run(run, debug)
+
+
+class _Mistake(ValueError):
+    """An option that can't be."""
+
+
+def _samples(path: Path, format: str, images: Path | None) -> Samples:
+    from .grounding import read_samples
+
+    return read_samples(path, format=format, images=images)
+
+
+def _reader(family: str | None, space: str, model_type: str | None) -> AnswerReader:
+    from .grounding.actions import AnswerReader, Space
+
+    if space not in get_args(Space):
+        raise _Mistake(f"--space {space}: expected one of {', '.join(get_args(Space))}")
+    return AnswerReader(family=family, space=cast("Space", space), model_type=model_type)
+
+
+def _processor(
+    model: str | None, max_pixels: int | None
+) -> tuple[Callable[[int, int], tuple[int, int]] | None, str | None]:
+    """What a model's processor makes of a picture's size, and the model's type, where a model is given."""
+    if model is None:
+        if max_pixels is not None:
+            raise _Mistake("--max-pixels is a limit of a processor's: give --model, too")
+        return None, None
+    from .grounding.screen import ResizedSizes
+    from .processors import load_processor
+
+    try:
+        processor = load_processor(model, max_pixels=max_pixels)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _Mistake(f"--model {model}: {error}") from error
+    return ResizedSizes(processor).of, _model_type(model)
+
+
+def _model_type(model: str) -> str | None:
+    from transformers import AutoConfig
+
+    try:
+        config: Any = AutoConfig.from_pretrained(model)
+    except (OSError, ValueError):  # a folder with a processor alone
+        return None
+    return cast("str | None", getattr(config, "model_type", None))
+
+
+def _run(command: Callable[[], int], debug: bool) -> NoReturn:
+    from .grounding import SampleFileError
+    from .grounding.score import PredictionFileError
+
+    try:
+        code = command()
+    except (SampleFileError, PredictionFileError, _Mistake, OSError) as error:
+        if debug:
+            raise
+        told = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename}: {error.strerror}"
+        typer.echo(f"error: {told}", err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(code)
