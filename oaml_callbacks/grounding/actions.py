@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Literal
+import difflib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import get_args
 
-Point = tuple[float, float]
-"""`(x, y)` as shares of the screen, x from the left, y from the top."""
+from .action_types import UNREADABLE, Action, Point, Space, Status
+from .families import ANY_FAMILY, FAMILIES
+from .forms.base import Form, Scale
+from .screen import SCALES
 
-Status = Literal["ok", "unreadable", "refusal"]
+__all__ = ["UNREADABLE", "Action", "AnswerReader", "Point", "Space", "Status", "parse_action"]
 
-Space = Literal["auto", "normalized", "relative1000", "pixels"]
-"""What an answer's numbers are: shares 0-1, 0-1000, or pixels of the picture as the processor resized it. `auto`: what
-the form of the answer and the model's family say."""
+logger = logging.getLogger(__name__)
 
+Size = tuple[int, int]
+_ONE: Scale = (1.0, 1.0)
 
-@dataclass(frozen=True)
-class Action:
-    """What a model's answer says to do.
+# Unicode's full-width forms stand 0xFEE0 above the plain ones; U+3000 and U+2212 are a blank and a minus.
+_FULL_WIDTH = {ord(plain) + 0xFEE0: plain for plain in "()[]{}<>,:=.\"'-+0123456789"} | {0x3000: " ", 0x2212: "-"}
 
-    Args:
-        kind: `"click"`, `"double_click"`, `"right_click"`, `"middle_click"`, `"hover"`, `"long_press"`, `"drag"`,
-            `"scroll"`, `"type"`, `"key"`, `"wait"`, `"done"`, `"refusal"`, or `"other"` for an action of another name;
-            `None` if the answer could not be read.
-        point: Where, as shares of the screen. **Never clamped**: a model that answers 420 for 0.42 missed the screen.
-            A box's centre; a drag's start. `None` for an action without a place.
-        box: `(left, top, right, bottom)` as shares of the screen, where the answer gave a box.
-        text: What is to be typed or pressed, or a refusal's or an answer's words.
-        mark: The number of a set-of-marks element, where the answer names one.
-        status: `"ok"`; `"unreadable"`: no action was found, and none is made up; or `"refusal"`.
-    """
-
-    kind: str | None = None
-    point: Point | None = None
-    box: tuple[float, float, float, float] | None = None
-    text: str | None = None
-    mark: int | None = None
-    status: Status = "ok"
-
-    @property
-    def answers_where(self) -> bool:
-        """Whether this is a readable answer to "where?": a place, a mark, or that there is none."""
-        return self.point is not None or self.mark is not None or self.status == "refusal"
-
-
-UNREADABLE = Action(status="unreadable")
+_warned: set[str] = set()  # forms, once a process each
 
 
 @dataclass(frozen=True)
@@ -56,50 +35,130 @@ class AnswerReader:
         family: A model family's name: its forms alone are read. `None`: any form.
         space: What numbers are; `"auto"` as the form and the family say.
         model_type: transformers' `model_type` of the model, which decides what numbers are where a form is shared by
-            families (a tool call is in pixels from Qwen2.5-VL, and in 0-1000 from Qwen3-VL).
+            families (a tool call is in pixels from Qwen2.5-VL, and in 0-1000 from Qwen3-VL) and no family is given.
+
+    Raises:
+        ValueError: No such family or space.
     """
 
     family: str | None = None
     space: Space = "auto"
     model_type: str | None = None
+    _steps: tuple[tuple[Form, Space | None, Scale | None], ...] = field(init=False, repr=False, compare=False)
 
-    def read(self, text: str, *, resized_size: tuple[int, int] | None = None) -> Action:
+    def __post_init__(self) -> None:
+        if self.family is not None and self.family not in FAMILIES:
+            raise ValueError(_unknown("family", self.family, list(FAMILIES)))
+        if self.space not in get_args(Space):
+            raise ValueError(_unknown("space", self.space, list(get_args(Space))))
+        object.__setattr__(self, "_steps", tuple(self._plan()))
+
+    def _plan(self) -> Iterator[tuple[Form, Space | None, Scale | None]]:
+        """Each form with what its numbers are (`None`: nothing says it), and what they are divided by, if fixed."""
+        family = FAMILIES[self.family] if self.family is not None else None
+        for form in family.forms if family else ANY_FAMILY:
+            space: Space | None = self.space
+            if space == "auto":
+                space = form.space or (family.space if family else form.space_by_model.get(self.model_type or ""))
+            yield form, space, SCALES.get(space or "")
+
+    def read(self, text: str, *, resized_size: Size | None = None) -> Action:
         """Read one answer; see [`parse_action`]."""
-        return parse_action(text)
+        if resized_size is None:
+            if self.space == "pixels":
+                raise ValueError(
+                    'space="pixels" needs resized_size=(width, height): the size of the picture as the processor '
+                    "resized it (grounding.screen.ResizedSizes finds it)."
+                )
+        elif not (len(resized_size) == 2 and min(resized_size) > 0):
+            raise ValueError(f"resized_size must be a positive (width, height), found {resized_size!r}")
+        if text.isascii():
+            return self._read(text, resized_size)
+        plain = text.translate(_FULL_WIDTH)
+        action = self._read(plain, resized_size)
+        if action.text is None or plain == text:
+            return action
+        # What is typed stays as it was written, where that can be read, too.
+        written = self._read(text, resized_size)
+        same = (written.kind, written.point, written.mark) == (action.kind, action.point, action.mark)
+        return written if same else action
+
+    def _read(self, text: str, resized_size: Size | None) -> Action:
+        for form, space, fixed in self._steps:
+            if form.mark not in text:
+                continue
+            scale = fixed or (resized_size if space == "pixels" else None)
+            action = form.read(text, scale or _ONE)
+            if action is None:
+                continue
+            if scale is None and action.point is not None:
+                _warn(form, space)
+                return UNREADABLE
+            return action
+        return UNREADABLE
 
     def is_complete(self, text: str) -> bool:
-        """Whether an answer that begins with `text` is read the same however it goes on, so that it can stop here."""
-        return False
+        """Whether an answer that begins with `text` is read the same however it goes on, so that it can stop here.
+
+        Only the form that is tried first can say so: any other gives way to it, should it still come.
+        """
+        form = self._steps[0][0]
+        return form.mark in text and form.is_complete(text) and form.read(text, _ONE) is not None
 
 
-_NUMBER = r"([-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))"
-_ACTION = re.compile(
-    rf"\b(?P<click>CLICK)\s*\(\s*x\s*=\s*{_NUMBER}\s*,\s*y\s*=\s*{_NUMBER}\s*\)"
-    r"|\bTYPE\s*\(\s*text\s*=\s*\"(?P<text>(?:[^\"\\]|\\.)*)\"\s*\)"
-    r"|\b(?P<plain>WAIT|DONE)\s*\(\s*\)",
-    re.IGNORECASE,
-)
-_ANSWER = re.compile(r"\baction\s*:", re.IGNORECASE)
+def parse_action(
+    text: str, *, family: str | None = None, space: Space = "auto", resized_size: Size | None = None
+) -> Action:
+    r"""Read a model's answer.
 
+    With a `family`, its own forms are read by its own evaluator's rules ([`FAMILIES`] has them, with their sources).
+    Without one, every form that cannot be mistaken wherever it stands is tried, and then bare points and boxes, if
+    they are the whole answer ([`ANY_FAMILY`]).
 
-def parse_action(text: str) -> Action:
-    """Read an answer in openadapt-ml's form.
+    Full-width brackets, commas, colons and digits count as the plain ones. Points are never clamped to the screen.
 
-    The form is `Thought: …` and then `Action: CLICK(x=0.47, y=0.51)`, `TYPE(text="…")`, `WAIT()` or `DONE()`, x and y
-    being shares of the screen, 0-1 (openadapt-ml 0.17.0, `datasets/next_action.py`). Capitals and blanks do not
-    matter. What counts is the first action after the last `Action:`; without that word, the first action in the text.
+    Args:
+        text: The answer, as generated. Any string is taken.
+        family: A model family's name.
+        space: What the numbers are. `"auto"`: what the form and the family say, never what the numbers look like.
+            Where they don't say it, the answer is unreadable, and a warning says so, once per process and form.
+        resized_size: `(width, height)` of the picture in pixels as the model's processor resized it. Answers in pixels
+            can't be read without it.
 
     Returns:
-        The action, or one with `status="unreadable"`. Any string is taken; nothing is raised.
+        The action, or one with `status="unreadable"`.
+
+    Raises:
+        ValueError: No such family or space, `space="pixels"` without `resized_size`, or one that isn't a size.
     """
-    answer = text
-    for marker in _ANSWER.finditer(text):
-        answer = text[marker.end() :]
-    match = _ACTION.search(answer)
-    if match is None:
-        return UNREADABLE
-    if match["click"]:
-        return Action(kind="click", point=(float(match[2]), float(match[3])))
-    if match["plain"]:
-        return Action(kind=match["plain"].lower())
-    return Action(kind="type", text=re.sub(r"\\(.)", r"\1", match["text"]))
+    return _reader(family, space).read(text, resized_size=resized_size)
+
+
+@lru_cache(maxsize=64)
+def _reader(family: str | None, space: Space) -> AnswerReader:
+    return AnswerReader(family, space)
+
+
+def _warn(form: Form, space: Space | None) -> None:
+    if form.name in _warned:
+        return
+    _warned.add(form.name)
+    if space == "pixels":
+        logger.warning(
+            "Answers of the form %s are in pixels of the resized picture, whose size isn't known here, so they count "
+            "as unreadable. Pass resized_size=(width, height), or space= if the numbers are something else.",
+            form.name,
+        )
+    else:
+        logger.warning(
+            "Answers of the form %s are in another space from one model family to the next, so they count as "
+            'unreadable. Say which: family= (%s), or space="normalized", "relative1000" or "pixels".',
+            form.name,
+            ", ".join(FAMILIES),
+        )
+
+
+def _unknown(what: str, found: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(found), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{what}={found!r} isn't known: expected one of {', '.join(known)}.{hint}"

@@ -1,0 +1,1 @@
+"""One small parser per form of answer; `families.py` says which model family writes which."""

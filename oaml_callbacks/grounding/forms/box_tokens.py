@@ -1,0 +1,51 @@
+"""Boxes between tokens, 0-1000: Qwen2-VL and OS-Atlas-7B's `<|box_start|>(576,12),(592,42)<|box_end|>`, and SeeClick's
+`<box>(576,12),(592,42)</box>`.
+
+Decoding without special tokens leaves `(576,12),(592,42)`, so an answer without them is read where it holds two or
+four numbers: a point or a box, as ScreenSpot-Pro's evaluators do. Qwen2-VL's evaluator takes the last box between
+tokens, OS-Atlas's and SeeClick's the first.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..action_types import Action
+from .base import NUMBER, Form, Scale, at_numbers, last, only_numbers
+
+_PAIR = rf"[(\[]*\s*({NUMBER})\s*,\s*({NUMBER})\s*[)\]]*"
+_TOKENS = re.compile(rf"<\|box_start\|>\s*{_PAIR}\s*(?:,\s*{_PAIR}\s*)?<\|box_end\|>")
+_BOX_TAG = re.compile(rf"<box>\s*{_PAIR}\s*(?:,\s*{_PAIR}\s*)?</box>")
+
+
+def read_last(text: str, scale: Scale) -> Action | None:
+    """The last box between tokens."""
+    found = last(_TOKENS, text)
+    return None if found is None else _action(found, scale)
+
+
+def read_first(text: str, scale: Scale) -> Action | None:
+    """The first box between tokens."""
+    found = _TOKENS.search(text)
+    return None if found is None else _action(found, scale)
+
+
+def read_box_tag(text: str, scale: Scale) -> Action | None:
+    """The first `<box>`."""
+    found = _BOX_TAG.search(text)
+    return None if found is None else _action(found, scale)
+
+
+def read_numbers(text: str, scale: Scale) -> Action | None:
+    """The only point or box in the text, where there are no tokens."""
+    return None if "box_start|>" in text or "<box>" in text else at_numbers("click", only_numbers(text), scale)
+
+
+def _action(found: re.Match[str], scale: Scale) -> Action | None:
+    return at_numbers("click", [float(number) for number in found.groups() if number is not None], scale)
+
+
+LAST_BOX = Form("<|box_start|>", read_last, mark="<|box_end|>", space="relative1000")
+FIRST_BOX = Form("<|box_start|>", read_first, mark="<|box_end|>", space="relative1000", is_complete=lambda text: True)
+BOX_TAG = Form("<box>", read_box_tag, mark="</box>", space="relative1000", is_complete=lambda text: True)
+NUMBERS = Form("two or four numbers", read_numbers)

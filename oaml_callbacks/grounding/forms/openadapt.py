@@ -1,0 +1,83 @@
+r"""openadapt-ml: `Thought: …\nAction: CLICK(x=0.47, y=0.51)`, and its set-of-marks form `Action: CLICK([3])`.
+
+Shares of the screen, 0-1. Written by openadapt-ml 0.17.0's `datasets/next_action.py` (`format_action`): `CLICK`,
+`TYPE(text="…")`, `WAIT()`, `DONE()`, `CLICK([3])`, `TYPE([3], "…")`, `TYPE("…")`, and `ACTION(type=…)` for any other
+kind; its `benchmarks/agent.py` asks for `KEY(…)`, `SCROLL(…)` and `DRAG(x1, y1, x2, y2)` too.
+
+What counts, as in its `runtime/policy.py`: the line after the last `Action:` that isn't empty; without that word, the
+whole text. There, the first action. Its own parser minds capitals and blanks, clamps points into the screen and finds
+a click in `DOUBLE_CLICK(x=…)`; this one does none of that.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..action_types import Action
+from .base import NUMBER, Form, Scale, at
+
+_STRING = r"\"(?P<{0}>[^\"\\]*(?:\\.[^\"\\]*)*)\"|'(?P<{0}_>[^'\\]*(?:\\.[^'\\]*)*)'"
+_ANSWER = re.compile(r"\baction\s*:\s*(?=\S)", re.IGNORECASE)
+_CLICK = re.compile(rf"\s*CLICK\(x=({NUMBER}), y=({NUMBER})\)")
+_ACTION = re.compile(
+    rf"(?<![\w.])(?:CLICK\s*\(\s*(?:x\s*=\s*(?P<x>{NUMBER})\s*,\s*y\s*=\s*(?P<y>{NUMBER})|\[(?P<mark>\d{{1,9}})\])\s*\)"
+    rf"|TYPE\s*\(\s*(?:text\s*=|\[(?P<field>\d{{1,9}})\]\s*,)?\s*(?:{_STRING.format('typed')})\s*\)"
+    rf"|(?P<plain>WAIT|DONE)\s*\(\s*\)"
+    rf"|ACTION\s*\(\s*type\s*=\s*(?P<type>\w+)\s*\)"
+    rf"|(?P<named>KEY|SCROLL)\s*\(\s*(?P<what>[^()\n]*)\)"
+    rf"|DRAG\s*\(\s*(?P<x1>{NUMBER})\s*,\s*(?P<y1>{NUMBER})\s*,\s*{NUMBER}\s*,\s*{NUMBER}\s*\))",
+    re.IGNORECASE | re.DOTALL,
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_KINDS = {
+    "click": "click", "double_click": "double_click", "right_click": "right_click", "drag": "drag",
+    "scroll": "scroll", "type": "type", "key": "key", "wait": "wait", "done": "done", "hover": "hover",
+}  # fmt: skip
+
+
+def read(text: str, scale: Scale) -> Action | None:
+    """The first action of the last line that begins with `Action:`."""
+    start, end = _answer(text)
+    click = _CLICK.match(text, start)
+    if click:
+        return at("click", click[1], click[2], scale)
+    found = _ACTION.search(text, start)
+    # What is typed may go over the line's end, but has to begin in it.
+    return None if found is None or found.start() > end else _action(found, scale)
+
+
+def _answer(text: str) -> tuple[int, int]:
+    """Where the answer begins, and where its line ends."""
+    start = text.rfind("Action:") + 7
+    # The word as it is trained is the last one nearly always; else look for it in any spelling.
+    if start == 6 or text.lower().count("action") != 1 or not text[start:].strip():
+        start = -1
+        for marker in _ANSWER.finditer(text):
+            start = marker.end()
+        if start < 0:
+            return 0, len(text)
+    else:
+        while text[start].isspace():
+            start += 1
+    end = text.find("\n", start)
+    return start, len(text) if end < 0 else end
+
+
+def _action(found: re.Match[str], scale: Scale) -> Action | None:
+    group = found.groupdict()
+    if group["x"]:
+        return at("click", group["x"], group["y"], scale)
+    if group["x1"]:
+        return at("drag", group["x1"], group["y1"], scale)
+    number = group["mark"] or group["field"]
+    name = found[0].partition("(")[0].strip().lower()
+    if name == "action":
+        return Action(_KINDS.get(group["type"].lower(), "other"))
+    text = group["what"] and group["what"].strip()
+    for typed in (group["typed"], group["typed_"]):
+        if typed is not None:
+            text = _ESCAPED.sub(r"\1", typed)
+    return Action(name, text=text, mark=int(number) if number else None)
+
+
+OPENADAPT = Form("openadapt", read, space="normalized")
