@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from .grounding import AnswerReader, Samples
+    from .grounding.actions import AnswerReader, Space
 
 app = typer.Typer(
     name="grounding",
@@ -29,9 +30,9 @@ are samples trained on, too (with --train)?
 Examples:
 
 \b
-  oaml grounding check eval.jsonl
+  oaml grounding check eval.jsonl --format sft --family openadapt
   oaml grounding check eval.jsonl --train train.jsonl --model Qwen/Qwen3-VL-2B-Instruct
-  oaml grounding check screenspot_web.json --format screenspot --images screenspot_imgs
+  oaml grounding check ScreenSpot-v2 --format screenspot-v2 --train train.jsonl
 
 Exit codes: 0 nothing found; 1 problems found; 2 a mistake in the arguments or a file that can't be read.
 """
@@ -45,12 +46,14 @@ Examples:
 
 \b
   oaml grounding score answers.jsonl --samples eval.jsonl --family qwen3_vl
-  oaml grounding score answers.jsonl --samples web.json --format screenspot --images imgs --rows graded.jsonl
+  oaml grounding score answers.jsonl --samples ScreenSpot-v2 --format screenspot-v2 --rows graded.jsonl
 
 Exit codes: 0 graded; 2 a mistake in the arguments or a file that can't be read.
 """
 
-_Format = Annotated[str, typer.Option("--format", metavar="F", help="The samples' format.")]
+_Format = Annotated[
+    str, typer.Option("--format", metavar="F", help="The samples' format: jsonl, sft, or a benchmark's.")
+]
 _Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Where the pictures are.")]
 _Family = Annotated[
     str | None, typer.Option("--family", metavar="F", help="The model family whose forms are read. Default: any form.")
@@ -73,13 +76,12 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an 
 @app.command(help=_CHECK_HELP, no_args_is_help=True)
 def check(  # noqa: PLR0917  # called by typer alone
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="The samples to evaluate on.")],
-    format: _Format = "sft",
+    format: _Format = "jsonl",
     images: _Images = None,
     family: _Family = None,
     space: _Space = "auto",
-    train: Annotated[
-        Path | None, typer.Option("--train", metavar="TRAIN.jsonl", help="Samples trained on, in the same format.")
-    ] = None,
+    train: Annotated[Path | None, typer.Option("--train", metavar="TRAIN", help="The samples trained on.")] = None,
+    train_format: Annotated[str, typer.Option("--train-format", metavar="F", help="Their format.")] = "sft",
     model: _Model = None,
     max_pixels: _MaxPixels = None,
     debug: _Debug = False,
@@ -90,27 +92,29 @@ def check(  # noqa: PLR0917  # called by typer alone
         from rich.console import Console
 
         from .grounding.check import check_samples
+        from .grounding.readers import read_samples
         from .grounding_tables import print_findings
 
         resized, model_type = _processor(model, max_pixels)
+        reader = _reader(family, space, model_type)
         findings = check_samples(
-            _samples(samples, format, images),
-            _reader(family, space, model_type),
-            train=_samples(train, format, images) if train is not None else None,
+            read_samples(samples, format=format, images=images, reader=reader, resized=resized),
+            reader,
+            train=read_samples(train, format=train_format, reader=reader, resized=resized) if train else None,
             resized=resized,
             progress=True,
         )
         print_findings(findings, Console())
         return 1 if any(finding.verdict == "problem" for finding in findings) else 0
 
-    _run(run, debug)
+    _run(run, debug, quiet=True)
 
 
 @app.command(help=_SCORE_HELP, no_args_is_help=True)
 def score(  # noqa: PLR0917  # called by typer alone
     predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.jsonl", help="The answers.")],
     samples: Annotated[Path, typer.Option("--samples", metavar="SAMPLES", help="What was asked.")],
-    format: _Format = "sft",
+    format: _Format = "jsonl",
     images: _Images = None,
     family: _Family = None,
     space: _Space = "auto",
@@ -129,14 +133,14 @@ def score(  # noqa: PLR0917  # called by typer alone
     def run() -> int:
         from rich.console import Console
 
+        from .grounding.readers import read_samples
         from .grounding.score import read_predictions, row_as_json, score_as_json, score_predictions
         from .grounding_tables import print_score
 
         resized, model_type = _processor(model, max_pixels)
         reader = _reader(family, space, model_type)
-        scored = score_predictions(
-            _samples(samples, format, images), read_predictions(predictions), reader, resized=resized
-        )
+        asked = read_samples(samples, format=format, images=images, reader=reader, resized=resized)
+        scored = score_predictions(asked, read_predictions(predictions), reader, resized=resized)
         if json_out is not None:
             json_out.write_text(json.dumps(score_as_json(scored, reader), indent=2) + "\n", encoding="utf-8")
         if rows_out is not None:
@@ -148,21 +152,9 @@ def score(  # noqa: PLR0917  # called by typer alone
     _run(run, debug)
 
 
-class _Mistake(ValueError):
-    """An option that can't be."""
-
-
-def _samples(path: Path, format: str, images: Path | None) -> Samples:
-    from .grounding import read_samples
-
-    return read_samples(path, format=format, images=images)
-
-
 def _reader(family: str | None, space: str, model_type: str | None) -> AnswerReader:
-    from .grounding.actions import AnswerReader, Space
+    from .grounding.actions import AnswerReader
 
-    if space not in get_args(Space):
-        raise _Mistake(f"--space {space}: expected one of {', '.join(get_args(Space))}")
     return AnswerReader(family=family, space=cast("Space", space), model_type=model_type)
 
 
@@ -172,7 +164,7 @@ def _processor(
     """What a model's processor makes of a picture's size, and the model's type, where a model is given."""
     if model is None:
         if max_pixels is not None:
-            raise _Mistake("--max-pixels is a limit of a processor's: give --model, too")
+            raise ValueError("--max-pixels is a limit of a processor's: give --model, too")
         return None, None
     from .grounding.screen import ResizedSizes
     from .processors import load_processor
@@ -180,7 +172,7 @@ def _processor(
     try:
         processor = load_processor(model, max_pixels=max_pixels)
     except (OSError, ValueError, RuntimeError) as error:
-        raise _Mistake(f"--model {model}: {error}") from error
+        raise ValueError(f"--model {model}: {error}") from error
     return ResizedSizes(processor).of, _model_type(model)
 
 
@@ -194,13 +186,23 @@ def _model_type(model: str) -> str | None:
     return cast("str | None", getattr(config, "model_type", None))
 
 
-def _run(command: Callable[[], int], debug: bool) -> NoReturn:
-    from .grounding import SampleFileError
-    from .grounding.score import PredictionFileError
+def _run(command: Callable[[], int], debug: bool, *, quiet: bool = False) -> NoReturn:
+    """Run a command, and end with its exit code; what is wrong with its arguments or files is one line, and 2.
 
+    Args:
+        command: What to run.
+        debug: Show tracebacks.
+        quiet: What readers warn of is among the findings, and needn't be said twice.
+    """
+    logger, readers = logging.getLogger(__package__), logging.getLogger(f"{__package__}.grounding.readers")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("oaml: %(message)s"))
+    logger.addHandler(handler)
+    before = readers.level
+    readers.setLevel(logging.ERROR if quiet else before)
     try:
         code = command()
-    except (SampleFileError, PredictionFileError, _Mistake, OSError) as error:
+    except (ValueError, OSError) as error:  # the readers', the parsers' and our own
         if debug:
             raise
         told = str(error)
@@ -208,4 +210,7 @@ def _run(command: Callable[[], int], debug: bool) -> NoReturn:
             told = f"{error.filename}: {error.strerror}"
         typer.echo(f"error: {told}", err=True)
         raise typer.Exit(2) from None
+    finally:
+        logger.removeHandler(handler)
+        readers.setLevel(before)
     raise typer.Exit(code)

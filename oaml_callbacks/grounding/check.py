@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Literal
 from .actions import AnswerReader
 from .labels import check_labels
 from .other_spaces import needs_size
+from .readers.format import Resize
+from .readers.rows import Size
 from .samples import GroundingSample, Samples
 
 MAX_NAMED = 5
@@ -27,8 +29,6 @@ MIN_TARGET_SIDE = 8
 OFF_SCREEN = 0.005
 """How far a box may reach over the screen's edge: annotations round by a pixel or two."""
 
-Size = tuple[int, int]
-Resized = Callable[[int, int], Size]
 Verdict = Literal["fine", "note", "problem", "not checked"]
 
 
@@ -63,7 +63,7 @@ def check_samples(
     reader: AnswerReader,
     *,
     train: Samples | None = None,
-    resized: Resized | None = None,
+    resized: Resize | None = None,
     progress: bool = False,
 ) -> list[Finding]:
     """Look at samples and, beside them, at those trained on.
@@ -87,7 +87,6 @@ def check_samples(
         *([_rows(train, "training rows")] if train is not None else []),
         _labels(samples, reader, resized, "labels"),
         *([_labels(train, reader, resized, "training labels")] if train is not None else []),
-        _ids(samples),
         _pictures(samples, looks, resized, "pictures"),
         *([_pictures(train, looks, resized, "training pictures")] if train is not None else []),
         _edges(samples),
@@ -153,7 +152,7 @@ def _rows(samples: Samples, what: str) -> Finding:
     return Finding(what, "problem", f"{said}; {len(samples.problems)} are broken", named)
 
 
-def _labels(samples: Samples, reader: AnswerReader, resized: Resized | None, what: str) -> Finding:
+def _labels(samples: Samples, reader: AnswerReader, resized: Resize | None, what: str) -> Finding:
     if resized is None and any(needs_size(reader, sample.answer) for sample in samples if sample.answer is not None):
         return Finding(what, "not checked", "they are in pixels of the resized picture: give --model, for its size")
     check = check_labels(samples, reader, resized=resized)
@@ -165,14 +164,7 @@ def _labels(samples: Samples, reader: AnswerReader, resized: Resized | None, wha
     return Finding(what, "fine", f"{check.correct} of {check.checked} hit their own target", check.missing)
 
 
-def _ids(samples: Samples) -> Finding:
-    twice = [name for name, count in Counter(sample.id for sample in samples).items() if count > 1]
-    if not twice:
-        return Finding("ids", "fine", "each is there once")
-    return Finding("ids", "problem", f"{len(twice)} are used for several samples", tuple(twice[:MAX_NAMED]))
-
-
-def _pictures(samples: Samples, looks: _Looks, resized: Resized | None, what: str) -> Finding:
+def _pictures(samples: Samples, looks: _Looks, resized: Resize | None, what: str) -> Finding:
     faults: dict[str, list[str]] = {}
     sizes: set[Size] = set()
     by_picture = {looks._key(sample): sample for sample in samples}
@@ -214,7 +206,7 @@ def _edges(samples: Samples) -> Finding:
     return Finding("boxes", "problem", f"{len(over)} reach over their screen's edge", tuple(over[:MAX_NAMED]))
 
 
-def _small_targets(samples: Samples, looks: _Looks, resized: Resized | None) -> Finding:
+def _small_targets(samples: Samples, looks: _Looks, resized: Resize | None) -> Finding:
     what = "target sizes"
     if resized is None:
         return Finding(what, "not checked", "give --model: its processor says how far pictures are shrunk")
@@ -282,7 +274,7 @@ def _content(sample: GroundingSample, looks: _Looks) -> tuple[bytes, str] | None
     return None if digest is None else (digest, " ".join(sample.instruction.casefold().split()))
 
 
-def _refused(resized: Resized | None, size: Size) -> str | None:
+def _refused(resized: Resize | None, size: Size) -> str | None:
     if resized is None:
         return None
     try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from .actions import AnswerReader
@@ -14,11 +13,14 @@ from .other_spaces import (
     SPACE_NAMES,
     Explanation,
     Reading,
+    SpaceReader,
     TriedSpace,
     explain,
     picture_size,
-    read_in_spaces,
+    read_sized,
 )
+from .readers.format import Resize
+from .readers.rows import Size
 from .samples import GroundingSample
 from .targets import MarkTarget, PointTarget
 
@@ -27,8 +29,8 @@ FINE_SHARE = 0.95
 targets miss."""
 MAX_NAMED = 5
 """Labels that are kept by name."""
-
-Size = tuple[int, int]
+MAX_SIZES = 4096
+"""Pictures whose sizes are remembered."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def check_labels(
     samples: Iterable[GroundingSample],
     reader: AnswerReader,
     *,
-    resized: Callable[[int, int], Size] | None = None,
+    resized: Resize | None = None,
 ) -> LabelCheck:
     """Read each sample's own answer, and grade it against the sample's own target.
 
@@ -111,7 +113,7 @@ def check_labels(
     """
     size_of = _SizeReader(resized)
     read = [
-        (sample, sample.answer, reader.read(sample.answer, resized_size=size_of.resized(sample)))
+        (sample, sample.answer, read_sized(reader, sample.answer, size_of.resized(sample)))
         for sample in samples
         if sample.answer is not None and not isinstance(sample.target, MarkTarget)
     ]
@@ -122,12 +124,12 @@ def check_labels(
     unreadable = [answer for _, answer, action in read if action.status == "unreadable"]
     readings: Sequence[Reading] = ()
     if len(missing) >= MIN_GAINED:
+        spaces = SpaceReader(reader)
         readings = [
-            read_in_spaces(
+            spaces.read(
                 answer,
                 sample.target,
                 sample.target.hit(action),
-                reader,
                 resized_size=size_of.resized(sample),
                 original_size=size_of.original(sample),
             )
@@ -149,16 +151,15 @@ def explain_misses(report: GroundingReport, reader: AnswerReader) -> str | None:
 
     See [`other_spaces.explain`] for when a space explains misses.
     """
-    sizes = _SizeReader()
+    sizes, spaces = _SizeReader(), SpaceReader(reader)
     if sum(not row.correct for row in report.rows) < MIN_GAINED:
         return None
     found = explain(
         [
-            read_in_spaces(
+            spaces.read(
                 row.answer,
                 row.sample.target,
                 row.correct,
-                reader,
                 resized_size=row.resized_size,
                 original_size=sizes.original(row.sample),
             )
@@ -202,13 +203,18 @@ def _percent(part: int, whole: int) -> str:
 class _SizeReader:
     """Sizes of samples' pictures; a file's is kept for the samples that share it."""
 
-    def __init__(self, resized: Callable[[int, int], Size] | None = None) -> None:
+    def __init__(self, resized: Resize | None = None) -> None:
         self._resized = resized
-        self._picture_size = lru_cache(maxsize=4096)(picture_size)
+        self._sizes: dict[Path, Size | None] = {}
 
     def original(self, sample: GroundingSample) -> Size | None:
-        # A picture of another kind than a file may not be hashable, and is at hand.
-        return self._picture_size(sample.image) if isinstance(sample.image, Path) else picture_size(sample.image)
+        if not isinstance(sample.image, Path):  # at hand, and not always hashable
+            return picture_size(sample)
+        if sample.image not in self._sizes:
+            if len(self._sizes) == MAX_SIZES:
+                self._sizes.clear()
+            self._sizes[sample.image] = picture_size(sample)
+        return self._sizes[sample.image]
 
     def resized(self, sample: GroundingSample) -> Size | None:
         size = self.original(sample) if self._resized is not None else None

@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .actions import Action, AnswerReader, Space
-from .samples import Picture
+from .actions import UNREADABLE, Action, AnswerReader, Space
+from .readers.rows import Size
+from .readers.rows import picture_size as size_of_picture
+from .samples import GroundingSample
 from .targets import Target
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 TriedSpace = Literal["normalized", "relative1000", "pixels", "original_pixels"]
 """The spaces that are tried: those of [`Space`], and the pixels of the picture before the processor resized it, which
@@ -29,6 +27,8 @@ SPACE_NAMES: Mapping[TriedSpace, str] = {
     "pixels": "pixels of the resized picture",
     "original_pixels": "pixels of the original picture",
 }
+
+_SPACES: tuple[Space, ...] = ("normalized", "relative1000", "pixels")
 
 MIN_GAINED = 5
 """Misses that another space must turn into hits before it is spoken of."""
@@ -77,29 +77,29 @@ class Explanation:
         return self.lost > self.gained / 10
 
 
-def read_in_spaces(
-    text: str,
-    target: Target,
-    hit: bool,
-    reader: AnswerReader,
-    *,
-    resized_size: tuple[int, int] | None,
-    original_size: tuple[int, int] | None,
-) -> Reading:
-    """Read an answer in every space; those of pixels are left out where the picture's size isn't known."""
-    tries: list[tuple[TriedSpace, Space, tuple[int, int] | None]] = [
-        ("normalized", "normalized", None),
-        ("relative1000", "relative1000", None),
-    ]
-    if resized_size is not None:
-        tries.append(("pixels", "pixels", resized_size))
-    if original_size is not None and original_size != resized_size:
-        tries.append(("original_pixels", "pixels", original_size))
-    return Reading(
-        target,
-        hit,
-        {name: replace(reader, space=space).read(text, resized_size=size) for name, space, size in tries},
-    )
+class SpaceReader:
+    """Reads answers in every space.
+
+    Args:
+        reader: What reads the model's answers; its own space is put aside.
+    """
+
+    def __init__(self, reader: AnswerReader) -> None:
+        self._readers = {space: replace(reader, space=space) for space in _SPACES}
+
+    def read(
+        self, text: str, target: Target, hit: bool, *, resized_size: Size | None, original_size: Size | None
+    ) -> Reading:
+        """Read an answer in every space; those of pixels are left out where the picture's size isn't known."""
+        actions: dict[TriedSpace, Action] = {
+            "normalized": self._readers["normalized"].read(text),
+            "relative1000": self._readers["relative1000"].read(text),
+        }
+        if resized_size is not None:
+            actions["pixels"] = self._readers["pixels"].read(text, resized_size=resized_size)
+        if original_size is not None and original_size != resized_size:
+            actions["original_pixels"] = self._readers["pixels"].read(text, resized_size=original_size)
+        return Reading(target, hit, actions)
 
 
 def explain(readings: Sequence[Reading]) -> Explanation | None:
@@ -154,21 +154,19 @@ def _tail(hits: int, total: int, chance: float) -> float:
     return math.exp(-total * divergence)
 
 
-def picture_size(image: Path | str | Image | Picture) -> tuple[int, int] | None:
-    """`(width, height)` of a sample's picture in pixels, from the file's head; `None` if it can't be read."""
-    from PIL import Image
-
+def picture_size(sample: GroundingSample) -> Size | None:
+    """`(width, height)` of a sample's picture in pixels, a file's from its head alone; `None` if it can't be told."""
     try:
-        if isinstance(image, (str, Path)):
-            with Image.open(image) as file:
-                width, height = file.size
-        else:
-            width, height = (image if isinstance(image, Image.Image) else image.open()).size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return size_of_picture(sample.image)
+    except (OSError, ValueError):
         return None
-    return width, height
+
+
+def read_sized(reader: AnswerReader, text: str, size: Size | None) -> Action:
+    """Read an answer; one in pixels of a picture whose size isn't known is unreadable, and no error."""
+    return UNREADABLE if size is None and reader.space == "pixels" else reader.read(text, resized_size=size)
 
 
 def needs_size(reader: AnswerReader, text: str) -> bool:
-    """Whether an answer can be read only where the size of the resized picture is known: its numbers are pixels."""
-    return reader.read(text).point is None and reader.read(text, resized_size=(1000, 1000)).point is not None
+    """Whether the answer's numbers are pixels of the resized picture, so that its size has to be known."""
+    return reader.read(text, resized_size=(1000, 1000)).point != reader.read(text, resized_size=(2000, 2000)).point

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 from .. import keys
 from .actions import AnswerReader
 from .metrics import GradedSample, GroundingReport, grade
-from .other_spaces import needs_size, picture_size
+from .other_spaces import needs_size, picture_size, read_sized
+from .readers.format import Resize
+from .readers.rows import Size
 from .samples import GroundingSample, Samples
-
-Size = tuple[int, int]
 
 
 class PredictionFileError(ValueError):
@@ -90,7 +90,7 @@ def score_predictions(
     predictions: Sequence[Prediction],
     reader: AnswerReader,
     *,
-    resized: Callable[[int, int], Size] | None = None,
+    resized: Resize | None = None,
 ) -> Scored:
     """Grade answers as an evaluation does.
 
@@ -177,14 +177,16 @@ def _grade(
     sample: GroundingSample,
     prediction: Prediction | None,
     reader: AnswerReader,
-    resized: Callable[[int, int], Size] | None,
+    resized: Resize | None,
 ) -> GradedSample:
     answer = prediction.answer if prediction else ""
     size = prediction.resized_size if prediction else None
-    if size is None and resized is not None and needs_size(reader, answer):
-        original = picture_size(sample.image)
-        size = resized(*original) if original is not None else None
-    return grade(sample, answer, reader.read(answer, resized_size=size), resized_size=size)
+    if size is None and resized is not None and (original := picture_size(sample)) is not None:
+        try:
+            size = resized(*original)
+        except ValueError as error:
+            raise PredictionFileError(f"the picture of {sample.id}: {error}") from None
+    return grade(sample, answer, read_sized(reader, answer, size), resized_size=size)
 
 
 def _prediction(line: str, number: int) -> Prediction:
