@@ -11,7 +11,15 @@ from .forms.holo import CLICK, XY_OBJECT
 from .forms.json_objects import JSON_OBJECTS
 from .forms.no_target import NO_TARGET
 from .forms.openadapt import OPENADAPT
-from .forms.pairs import DOUBLE_BRACKETS, ROUND_PAIR, SQUARE_BRACKETS, WHOLE_BOX, WHOLE_PAIR
+from .forms.pairs import (
+    DOUBLE_BRACKETS,
+    ROUND_PAIR,
+    SQUARE_BRACKETS,
+    WHOLE_BOX,
+    WHOLE_CORNERS,
+    WHOLE_DOUBLE,
+    WHOLE_PAIR,
+)
 from .forms.points_tag import POINTS_TAG
 from .forms.pyautogui import AGUVIS, PIXELS, SHARES
 from .forms.tool_call import TOOL_CALL
@@ -40,7 +48,7 @@ class Family:
 _QWEN = (TOOL_CALL, POINTS_TAG, JSON_OBJECTS, NO_TARGET)
 _QWEN_RULE = (
     "The first tool call, whose JSON must be whole; else the first closed `<points>`, else the first closed object "
-    "with `point_2d` or `bbox_2d`. `-1, -1` is a refusal."
+    "with `point_2d` or `bbox_2d`."
 )
 _TWO_OR_FOUR = "else two or four numbers, if there are no others in the answer."
 
@@ -180,7 +188,7 @@ FAMILIES: dict[str, Family] = {
 
 ANY_FAMILY: tuple[Form, ...] = (
     TOOL_CALL, POINTS_TAG, JSON_OBJECTS, LAST_BOX, BOX_TAG, UI_TARS, PIXELS, SHARES, OPENADAPT, NO_TARGET,
-    WHOLE_PAIR, WHOLE_BOX, XY_OBJECT, CLICK,
+    WHOLE_CORNERS, WHOLE_DOUBLE, WHOLE_PAIR, WHOLE_BOX, XY_OBJECT, CLICK,
 )  # fmt: skip
 """What is tried, in this order, where no family is given: forms that cannot be mistaken for anything else, wherever
 they stand; then bare pairs, boxes and objects, but only where they are the whole answer: prose that mentions numbers

@@ -31,6 +31,11 @@ def never(text: str) -> bool:
     return False
 
 
+def always(text: str) -> bool:
+    """What is found first counts, and was closed when it was found."""
+    return True
+
+
 @dataclass(frozen=True)
 class Form:
     """One way of writing an answer.
@@ -59,25 +64,31 @@ QWEN_SPACES: Mapping[str, Space] = {
 }
 """Qwen2.5-VL, and what was trained from it, writes pixels of the resized picture; Qwen3-VL the same in 0-1000."""
 
+REFUSAL = Action("refusal", status="refusal")
+
 
 def at(kind: str, x: str | float, y: str | float, scale: Scale, text: str | None = None) -> Action | None:
-    """An action at a point; `None` if the numbers are too large to be any."""
-    x, y = float(x) / scale[0], float(y) / scale[1]
-    return Action(kind, (x, y), None, text) if math.isfinite(x + y) else None
+    """An action at a point; `None` if the numbers are too large to be any.
+
+    `-1, -1` is a refusal, whoever answers it: UI-Venus is trained to, and OSWorld-G's evaluator takes negative numbers
+    for one from every model.
+    """
+    x, y = float(x), float(y)
+    if x == -1 == y:
+        return REFUSAL
+    return Action(kind, (x / scale[0], y / scale[1]), None, text) if math.isfinite(x + y) else None
 
 
 def in_box(kind: str, edges: list[float], scale: Scale, text: str | None = None) -> Action | None:
-    """An action at a box's centre. Corners may be swapped."""
+    """An action at a box's centre. Corners may be swapped; four times -1 is a refusal."""
     x1, y1, x2, y2 = edges
     width, height = scale
+    if x1 == y1 == x2 == y2 == -1:
+        return REFUSAL
     if not math.isfinite(x1 + y1 + x2 + y2):
         return None
-    return Action(
-        kind,
-        ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height),
-        (min(x1, x2) / width, min(y1, y2) / height, max(x1, x2) / width, max(y1, y2) / height),
-        text,
-    )
+    box = (min(x1, x2) / width, min(y1, y2) / height, max(x1, x2) / width, max(y1, y2) / height)
+    return Action(kind, ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height), box, text)
 
 
 def at_numbers(kind: str, numbers: list[float], scale: Scale, text: str | None = None) -> Action | None:
@@ -87,18 +98,11 @@ def at_numbers(kind: str, numbers: list[float], scale: Scale, text: str | None =
     return in_box(kind, numbers, scale, text) if len(numbers) == 4 else None
 
 
-def is_refusal(numbers: list[float]) -> bool:
-    """Whether these are the `-1, -1` that stand for "it isn't there" (UI-Venus; OSWorld-G counts negatives so)."""
-    return len(numbers) in (2, 4) and all(number == -1 for number in numbers)
-
-
 def last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     """The last match of a pattern."""
     found = deque(pattern.finditer(text), maxlen=1)
     return found.pop() if found else None
 
-
-REFUSAL = Action("refusal", status="refusal")
 
 _STANDING_ALONE = re.compile(rf"(?<![\w.]){NUMBER}")
 _BETWEEN = re.compile(r"[\s,()\[\]]*")

@@ -11,41 +11,39 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action
-from .base import NUMBER, Form, Scale, at_numbers, last, only_numbers
+from .base import NUMBER, Form, Scale, always, at_numbers, in_box, last, only_numbers
 
+_OPEN = "<|box_start|>"
 _PAIR = rf"[(\[]*\s*({NUMBER})\s*,\s*({NUMBER})\s*[)\]]*"
-_TOKENS = re.compile(rf"<\|box_start\|>\s*{_PAIR}\s*(?:,\s*{_PAIR}\s*)?<\|box_end\|>")
-_BOX_TAG = re.compile(rf"<box>\s*{_PAIR}\s*(?:,\s*{_PAIR}\s*)?</box>")
+_BOX = re.compile(rf"<\|box_start\|>\s*{_PAIR}\s*,\s*{_PAIR}\s*<\|box_end\|>")
+_BOX_TAG = re.compile(rf"<box>\s*{_PAIR}\s*,\s*{_PAIR}\s*</box>")
 
 
 def read_last(text: str, scale: Scale) -> Action | None:
     """The last box between tokens."""
-    found = last(_TOKENS, text)
-    return None if found is None else _action(found, scale)
+    return _action(last(_BOX, text), scale)
 
 
 def read_first(text: str, scale: Scale) -> Action | None:
     """The first box between tokens."""
-    found = _TOKENS.search(text)
-    return None if found is None else _action(found, scale)
+    return _action(_BOX.match(text, text.find(_OPEN)), scale)
 
 
 def read_box_tag(text: str, scale: Scale) -> Action | None:
     """The first `<box>`."""
-    found = _BOX_TAG.search(text)
-    return None if found is None else _action(found, scale)
+    return _action(_BOX_TAG.search(text), scale)
 
 
 def read_numbers(text: str, scale: Scale) -> Action | None:
     """The only point or box in the text, where there are no tokens."""
-    return None if "box_start|>" in text or "<box>" in text else at_numbers("click", only_numbers(text), scale)
+    return None if _OPEN in text or "<box>" in text else at_numbers("click", only_numbers(text), scale)
 
 
-def _action(found: re.Match[str], scale: Scale) -> Action | None:
-    return at_numbers("click", [float(number) for number in found.groups() if number is not None], scale)
+def _action(found: re.Match[str] | None, scale: Scale) -> Action | None:
+    return None if found is None else in_box("click", [float(number) for number in found.groups()], scale)
 
 
-LAST_BOX = Form("<|box_start|>", read_last, mark="<|box_end|>", space="relative1000")
-FIRST_BOX = Form("<|box_start|>", read_first, mark="<|box_end|>", space="relative1000", is_complete=lambda text: True)
-BOX_TAG = Form("<box>", read_box_tag, mark="</box>", space="relative1000", is_complete=lambda text: True)
+LAST_BOX = Form("<|box_start|>", read_last, mark=_OPEN, space="relative1000")
+FIRST_BOX = Form("<|box_start|>", read_first, mark=_OPEN, space="relative1000", is_complete=always)
+BOX_TAG = Form("<box>", read_box_tag, mark="<box>", space="relative1000", is_complete=always)
 NUMBERS = Form("two or four numbers", read_numbers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action
-from .base import NUMBER, QWEN_SPACES, REFUSAL, Form, Scale, at_numbers, is_refusal
+from .base import NUMBER, QWEN_SPACES, Form, Scale, at_numbers
 
 _FENCE = "```json"
 _PLACE = re.compile(
@@ -20,21 +20,10 @@ _REST = re.compile(r"[^{}\"]*(?:\"[^\"\\]*(?:\\.[^\"\\]*)*\"[^{}\"]*)*\}", re.DO
 
 def read(text: str, scale: Scale) -> Action | None:
     """The first object with a place."""
-    found = _object(text)
-    if found is None:
+    place = _PLACE.search(text, max(text.find(_FENCE), 0))
+    if place is None or not _REST.match(text, place.end()):
         return None
-    numbers = [float(number) for number in found.groups() if number is not None]
-    return REFUSAL if is_refusal(numbers) else at_numbers("click", numbers, scale)
+    return at_numbers("click", [float(number) for number in place.groups() if number is not None], scale)
 
 
-def _object(text: str) -> re.Match[str] | None:
-    found = _PLACE.search(text, max(text.find(_FENCE), 0))
-    return found if found is not None and _REST.match(text, found.end()) else None
-
-
-def is_complete(text: str) -> bool:
-    """Whether the first object after a fence is closed: without one, a fence may follow."""
-    return _FENCE in text and _object(text) is not None
-
-
-JSON_OBJECTS = Form("point_2d or bbox_2d", read, mark="_2d", space_by_model=QWEN_SPACES, is_complete=is_complete)
+JSON_OBJECTS = Form("point_2d or bbox_2d", read, mark="_2d", space_by_model=QWEN_SPACES)

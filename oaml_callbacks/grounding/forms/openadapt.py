@@ -18,6 +18,8 @@ from .base import NUMBER, Form, Scale, at
 
 _STRING = r"\"(?P<{0}>[^\"\\]*(?:\\.[^\"\\]*)*)\"|'(?P<{0}_>[^'\\]*(?:\\.[^'\\]*)*)'"
 _ANSWER = re.compile(r"\baction\s*:\s*(?=\S)", re.IGNORECASE)
+# As nearly every answer is.
+_WORD = "Action:"
 _CLICK = re.compile(rf"\s*CLICK\(x=({NUMBER}), y=({NUMBER})\)")
 _ACTION = re.compile(
     rf"(?<![\w.])(?:CLICK\s*\(\s*(?:x\s*=\s*(?P<x>{NUMBER})\s*,\s*y\s*=\s*(?P<y>{NUMBER})|\[(?P<mark>\d{{1,9}})\])\s*\)"
@@ -37,30 +39,19 @@ _KINDS = {
 
 def read(text: str, scale: Scale) -> Action | None:
     """The first action of the last line that begins with `Action:`."""
-    start, end = _answer(text)
-    click = _CLICK.match(text, start)
-    if click:
-        return at("click", click[1], click[2], scale)
+    start = text.rfind(_WORD)
+    if start >= 0:
+        click = _CLICK.match(text, start + len(_WORD))
+        if click and "action" not in text[click.end() :].lower():
+            return at("click", click[1], click[2], scale)
+    start = 0
+    for word in _ANSWER.finditer(text):
+        start = word.end()
     found = _ACTION.search(text, start)
-    # What is typed may go over the line's end, but has to begin in it.
-    return None if found is None or found.start() > end else _action(found, scale)
-
-
-def _answer(text: str) -> tuple[int, int]:
-    """Where the answer begins, and where its line ends."""
-    start = text.rfind("Action:") + 7
-    # The word as it is trained is the last one nearly always; else look for it in any spelling.
-    if start == 6 or text.lower().count("action") != 1 or not text[start:].strip():
-        start = -1
-        for marker in _ANSWER.finditer(text):
-            start = marker.end()
-        if start < 0:
-            return 0, len(text)
-    else:
-        while text[start].isspace():
-            start += 1
-    end = text.find("\n", start)
-    return start, len(text) if end < 0 else end
+    # What is typed may go on beyond the line, but has to begin in it.
+    if found is None or (start and "\n" in text[start : found.start()]):
+        return None
+    return _action(found, scale)
 
 
 def _action(found: re.Match[str], scale: Scale) -> Action | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action
-from .base import NUMBER, QWEN_SPACES, REFUSAL, Form, Scale, at, at_numbers, in_box, is_refusal, last
+from .base import NUMBER, QWEN_SPACES, Form, Scale, always, at, at_numbers, in_box, last
 
 _PAIR = rf"[(\[]\s*({NUMBER})\s*,\s*({NUMBER})\s*[)\]]"
 _WHOLE = re.compile(rf"\s*(?:{_PAIR}|({NUMBER})\s*,\s*({NUMBER}))\s*")
 _WHOLE_BOX = re.compile(rf"\s*[(\[]\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*[)\]]\s*")
+_WHOLE_CORNERS = re.compile(rf"\s*{_PAIR}\s*,\s*{_PAIR}\s*")
 _ROUND = re.compile(rf"\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)")
 _DOUBLE = re.compile(rf"\[\s*\[\s*({NUMBER})\s*,\s*({NUMBER})\s*\]\s*\]")
 _WHOLE_NUMBER = r"-?\d+"
@@ -29,6 +30,17 @@ def read_whole(text: str, scale: Scale) -> Action | None:
     if found is None:
         return None
     return at("click", found[1] or found[3], found[2] or found[4], scale)
+
+
+def read_whole_corners(text: str, scale: Scale) -> Action | None:
+    """`(x1,y1),(x2,y2)`, the whole answer: what decoding without special tokens leaves of Qwen2-VL's boxes."""
+    found = _WHOLE_CORNERS.fullmatch(text)
+    return None if found is None else in_box("click", [float(number) for number in found.groups()], scale)
+
+
+def read_whole_double(text: str, scale: Scale) -> Action | None:
+    """`[[x,y]]`, the whole answer."""
+    return read_double(text, scale) if _DOUBLE.fullmatch(text.strip()) else None
 
 
 def read_whole_box(text: str, scale: Scale) -> Action | None:
@@ -64,11 +76,13 @@ def read_square(text: str, scale: Scale) -> Action | None:
         if found is None:
             return None
         numbers = [float(number) for number in found[1].split(",")]
-    return REFUSAL if is_refusal(numbers) else at_numbers("click", numbers, scale)
+    return at_numbers("click", numbers, scale)
 
 
 WHOLE_PAIR = Form("(x, y)", read_whole, space_by_model=QWEN_SPACES)
+WHOLE_CORNERS = Form("(x1,y1),(x2,y2)", read_whole_corners, space="relative1000")
+WHOLE_DOUBLE = Form("[[x,y]]", read_whole_double, mark="[[", space="relative1000")
 WHOLE_BOX = Form("[x1, y1, x2, y2]", read_whole_box, space_by_model=QWEN_SPACES)
-ROUND_PAIR = Form("(x, y)", read_round, mark="(", is_complete=lambda text: True)
+ROUND_PAIR = Form("(x, y)", read_round, mark="(", is_complete=always)
 DOUBLE_BRACKETS = Form("[[x,y]]", read_double, mark="[", space="relative1000")
 SQUARE_BRACKETS = Form("[x,y]", read_square, mark="[")

@@ -24,9 +24,4 @@ def read(text: str, scale: Scale) -> Action | None:
     return at("click", x[1], y[1], scale) if x and y else None
 
 
-def is_complete(text: str) -> bool:
-    """Whether the first element is closed."""
-    return read(text, (1.0, 1.0)) is not None
-
-
-POINTS_TAG = Form("<points>", read, mark="<points", space_by_model=QWEN_SPACES, is_complete=is_complete)
+POINTS_TAG = Form("<points>", read, mark="<points", space_by_model=QWEN_SPACES)

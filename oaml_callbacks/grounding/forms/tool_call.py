@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ..action_types import Action
-from .base import PLACED, QWEN_SPACES, REFUSAL, Form, Scale, at, at_numbers, is_refusal
+from .base import PLACED, QWEN_SPACES, Form, Scale, at, at_numbers
 from .json_text import decode, numbers_of
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
@@ -62,8 +62,7 @@ def _call(text: str, start: int, scale: Scale) -> Action | None:
     kind = _KINDS.get(arguments["action"], "other")
     if "coordinate" not in arguments:
         return None if kind in PLACED else Action(kind, text=_words(arguments))
-    numbers = numbers_of(arguments["coordinate"])
-    return REFUSAL if is_refusal(numbers) else at_numbers(kind, numbers, scale, _words(arguments))
+    return at_numbers(kind, numbers_of(arguments["coordinate"]), scale, _words(arguments))
 
 
 def _words(arguments: dict[str, Any]) -> str | None:
