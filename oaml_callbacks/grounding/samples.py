@@ -1,21 +1,18 @@
-"""What a model is asked to click: [`GroundingSample`], and the reader of openadapt-ml's SFT rows."""
+"""What a model is asked to click: [`GroundingSample`], sets of them, and the choice of a few out of many."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Protocol, cast, overload
 
 from ..chat import Message, place_images
-from .targets import Box, BoxTarget, Target
+from .targets import Target
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-T = TypeVar("T")
 
 
 class SampleFileError(ValueError):
@@ -84,7 +81,8 @@ class GroundingSample:
 
         Raises:
             OSError: It is missing, cut short, or no picture.
-            ValueError: It can't be decoded (also Pillow's `DecompressionBombError`, turned into one).
+            ValueError: It can't be decoded, or has more pixels than Pillow takes for honest (twice
+                `PIL.Image.MAX_IMAGE_PIXELS`, which is 179 million in all).
         """
         from PIL import Image
 
@@ -95,9 +93,14 @@ class GroundingSample:
                     return picture.convert("RGB")
             picture = self.image if isinstance(self.image, Image.Image) else cast(Picture, self.image).open()
             return picture.convert("RGB")
-        except (Image.DecompressionBombError, SyntaxError) as error:
-            # What Pillow's decoders raise beside OSError and ValueError.
-            raise ValueError(str(error)) from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ValueError(
+                f"The picture is too large: {error} Scale it down, or, if you trust it, raise "
+                "PIL.Image.MAX_IMAGE_PIXELS."
+            ) from error
+        except (SyntaxError, TypeError) as error:
+            # What Pillow's decoders raise for broken PNG and TIFF files, beside OSError and ValueError.
+            raise ValueError(f"The picture can't be decoded: {error}") from error
 
     def chat(self, image: Image) -> list[Message]:
         """The messages a chat template takes, with `image` in its place."""
@@ -150,131 +153,41 @@ class Samples(Sequence[GroundingSample]):
     def __iter__(self) -> Iterator[GroundingSample]:
         return iter(self._samples)
 
-
-def read_sft_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Read a JSONL file of openadapt-ml SFT rows, with the paths of the pictures made absolute.
-
-    A row is `{"images": [path], "messages": [system, user, assistant]}` (openadapt-ml 0.17.0,
-    `datasets/next_action.py`), and may have a `"bbox": [left, top, right, bottom]` in shares of the screen and a
-    `"group"`. Paths are relative to the file's folder. Empty lines are passed over.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        SampleFileError: A line that is no such row (its number and why), a picture that isn't there or is none, or no
-            row at all.
-    """
-    path = Path(path)
-
-    def read(line: str, number: int) -> dict[str, Any]:
-        row = _sft_row(line, path.parent)
-        for image in row["images"]:
-            _check_picture(Path(image))
-        return row
-
-    return _read_lines(path, read)
+    def __repr__(self) -> str:
+        return f"<Samples: {len(self)}, {len(self.problems)} problems, {self.ungraded} ungraded>"
 
 
-def read_sft_samples(path: str | Path) -> list[GroundingSample]:
-    """Read a JSONL file of SFT rows as samples to evaluate on: see [`read_sft_rows`]; each row needs its `bbox`.
+def choose(samples: Sequence[GroundingSample], max_samples: int | None, *, seed: int = 0) -> Samples:
+    """At most `max_samples` of the samples, drawn from the whole set, in their order: see [`chosen_indices`].
 
-    Pictures aren't looked at here: one that is missing is named and counted when the evaluation comes to it.
+    Problems, the count of ungraded rows and the averaging of a [`Samples`] are carried over.
+
+    Args:
+        samples: What to choose from.
+        max_samples: How many to keep; `None`: all.
+        seed: Another seed gives another choice.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        SampleFileError: A line that is no such row, or has no usable box: its number and why; or no row at all.
+        ValueError: `max_samples` is below 1.
     """
-    path = Path(path)
-    return _read_lines(
-        path, lambda line, number: sample_from_sft_row(_sft_row(line, path.parent), f"{path.name}:{number}")
-    )
+    kept = [samples[index] for index in chosen_indices(len(samples), max_samples, seed=seed)]
+    if not isinstance(samples, Samples):
+        return Samples(kept)
+    return Samples(kept, problems=samples.problems, ungraded=samples.ungraded, macro=samples.macro)
 
 
-def sample_from_sft_row(row: Mapping[str, Any], sample_id: str) -> GroundingSample:
-    """Make a sample of an SFT row that has a `bbox`; everything from the last assistant turn on is the answer.
+def chosen_indices(total: int, max_samples: int | None, *, seed: int = 0) -> list[int]:
+    """At most `max_samples` of the indices below `total`, ascending: the same ones in every run, on any machine.
+
+    They follow from `total`, `max_samples` and `seed` alone (the smallest SHA-256 digests of seed and index), not from
+    a random generator, whose draws may change with its library. A larger `max_samples` keeps what a smaller one had.
 
     Raises:
-        ValueError: Not exactly one picture, no question before the answer, or no usable box.
+        ValueError: `max_samples` is below 1.
     """
-    if len(row["images"]) != 1:
-        raise ValueError(f"expected one picture, found {len(row['images'])}")
-    if row.get("bbox") is None:
-        raise ValueError('there is no "bbox": [left, top, right, bottom], so a click cannot be graded')
-    answers = [i for i, message in enumerate(row["messages"]) if message["role"] == "assistant"]
-    messages = row["messages"][: answers[-1]] if answers else row["messages"]
-    if not any(message["role"] == "user" for message in messages):
-        raise ValueError("no user message comes before the answer")
-    place_images(messages, [object()])  # raises where the picture has no place, or several
-    image = row["images"][0]
-    return GroundingSample(
-        id=sample_id,
-        image=Path(image) if isinstance(image, str) else image,
-        messages=tuple(messages),
-        target=BoxTarget(*_check_box(row["bbox"])),
-        groups={"group": row["group"]} if row.get("group") else {},
-        answer=row["messages"][answers[-1]]["content"] if answers else None,
-    )
-
-
-def _read_lines(path: Path, read: Callable[[str, int], T]) -> list[T]:
-    """What `read` makes of each line that isn't empty; its ValueErrors get the file's name and the line's number."""
-    found = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                text = line.decode("utf-8")  # a UnicodeDecodeError is a ValueError
-                if text.strip():
-                    found.append(read(text, number))
-            except ValueError as error:
-                raise SampleFileError(f"{path}, line {number}: {error}.") from None
-    if not found:
-        raise SampleFileError(f"{path} has no rows. Expected one JSON object a line, with images and messages.")
-    return found
-
-
-def _check_picture(path: Path) -> None:
-    from PIL import Image, UnidentifiedImageError
-
-    if not path.is_file():
-        raise ValueError(f"the picture {path} does not exist")
-    try:
-        with Image.open(path):  # reads the file's head alone
-            return
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"the picture {path} can't be opened: {error}") from None
-
-
-def _sft_row(line: str, folder: Path) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
-    images, messages = row.get("images"), row.get("messages")
-    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise ValueError('"images" must be a list of paths, with one at least')
-    if not isinstance(messages, list) or not messages:
-        raise ValueError('"messages" must be a list of {"role", "content"}, with one at least')
-    for message in messages:
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str) or "content" not in message:
-            raise ValueError('each of "messages" must have a "role" and a "content"')
-        parts = message["content"]
-        if not isinstance(parts, str) and not (isinstance(parts, list) and all(isinstance(p, dict) for p in parts)):
-            raise ValueError('a message\'s "content" must be text, or a list of parts')
-    return {**row, "images": [str((folder / image).absolute()) for image in images]}
-
-
-def _check_box(box: Any) -> Box:
-    try:
-        left, top, right, bottom = (float(edge) for edge in box)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"bbox must be four numbers [left, top, right, bottom], found {box!r}") from None
-    if not all(math.isfinite(edge) for edge in (left, top, right, bottom)):
-        raise ValueError(f"bbox must be finite, found {box!r}")
-    if left > right or top > bottom:
-        raise ValueError(f"bbox must be [left, top, right, bottom] with left ≤ right and top ≤ bottom, found {box!r}")
-    if min(left, top) < 0 or max(right, bottom) > 1:
-        raise ValueError(
-            f"bbox must be in shares of the screen, 0-1, found {box!r}; divide pixels by width and height"
-        )
-    return left, top, right, bottom
+    if max_samples is not None and max_samples < 1:
+        raise ValueError(f"max_samples must be at least 1, or None for all, found {max_samples}.")
+    if max_samples is None or max_samples >= total:
+        return list(range(total))
+    drawn = sorted(range(total), key=lambda index: hashlib.sha256(f"{seed}:{index}".encode()).digest())
+    return sorted(drawn[:max_samples])
