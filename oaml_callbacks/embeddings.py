@@ -39,7 +39,8 @@ def answer_embeddings(
     import numpy as np
     import torch
 
-    from .grounding.evaluator import _greedy, _prepare, evaluation_mode
+    from .grounding.batches import prepare
+    from .grounding.model_state import evaluation_mode
 
     head = model.get_output_embeddings()
     if head is None:
@@ -51,13 +52,13 @@ def answer_embeddings(
 
     handle = head.register_forward_pre_hook(keep)
     try:
-        with evaluation_mode(model):
+        with evaluation_mode(model, processor):
             for first in range(0, len(samples), batch_size):
                 batch = samples[first : first + batch_size]
-                asked, inputs = _prepare(processor, batch)
-                if len(asked) < len(batch):
-                    raise ValueError(f"{len(batch) - len(asked)} of the samples can't be asked any more.")
-                model.generate(**inputs.to(model.device), **_greedy(model, processor), max_new_tokens=1)
+                prepared = prepare(processor, batch)
+                if prepared.left_out:
+                    raise ValueError(f"{len(prepared.left_out)} of the samples can't be asked any more.")
+                model.generate(**prepared.inputs.to(model.device), max_new_tokens=1)
     finally:
         handle.remove()
     vectors = torch.cat(states).numpy()
