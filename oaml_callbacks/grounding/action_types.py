@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Point = tuple[float, float]
 """`(x, y)` as shares of the screen, x from the left, y from the top."""
@@ -15,8 +14,7 @@ Space = Literal["auto", "normalized", "relative1000", "pixels"]
 the form of the answer and the model's family say."""
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """What a model's answer says to do.
 
     Args:
@@ -37,18 +35,6 @@ class Action:
     text: str | None = None
     mark: int | None = None
     status: Status = "ok"
-
-    def __init__(  # noqa: PLR0917 - as the dataclass would make it
-        self,
-        kind: str | None = None,
-        point: Point | None = None,
-        box: tuple[float, float, float, float] | None = None,
-        text: str | None = None,
-        mark: int | None = None,
-        status: Status = "ok",
-    ) -> None:
-        # As a frozen dataclass's own, which takes three times as long: most of the time of reading an answer.
-        self.__dict__.update(kind=kind, point=point, box=box, text=text, mark=mark, status=status)
 
     @property
     def answers_where(self) -> bool:

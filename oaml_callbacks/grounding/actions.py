@@ -11,7 +11,7 @@ from typing import get_args
 
 from .action_types import UNREADABLE, Action, Point, Space, Status
 from .families import ANY_FAMILY, FAMILIES
-from .forms.base import Form, Scale
+from .forms.base import Form, Read, Scale
 from .screen import SCALES
 
 __all__ = ["UNREADABLE", "Action", "AnswerReader", "Point", "Space", "Status", "parse_action"]
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 _ONE: Scale = (1.0, 1.0)
+
+_Step = tuple[str, Read, Form, "Space | None", "Scale | None"]
+"""A form, its mark and parser first; what its numbers are (`None`: nothing says it); what divides them, if fixed."""
 
 # Unicode's full-width forms stand 0xFEE0 above the plain ones; U+3000 and U+2212 are a blank and a minus.
 _FULL_WIDTH = {ord(plain) + 0xFEE0: plain for plain in "()[]{}<>,:=.\"'-+0123456789"} | {0x3000: " ", 0x2212: "-"}
@@ -44,7 +47,7 @@ class AnswerReader:
     family: str | None = None
     space: Space = "auto"
     model_type: str | None = None
-    _steps: tuple[tuple[Form, Space | None, Scale | None], ...] = field(init=False, repr=False, compare=False)
+    _steps: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.family is not None and self.family not in FAMILIES:
@@ -53,14 +56,14 @@ class AnswerReader:
             raise ValueError(_unknown("space", self.space, list(get_args(Space))))
         object.__setattr__(self, "_steps", tuple(self._plan()))
 
-    def _plan(self) -> Iterator[tuple[Form, Space | None, Scale | None]]:
-        """Each form with what its numbers are (`None`: nothing says it), and what they are divided by, if fixed."""
+    def _plan(self) -> Iterator[_Step]:
+        """What to try, in order."""
         family = FAMILIES[self.family] if self.family is not None else None
         for form in family.forms if family else ANY_FAMILY:
             space: Space | None = self.space
             if space == "auto":
                 space = form.space or (family.space if family else form.space_by_model.get(self.model_type or ""))
-            yield form, space, SCALES.get(space or "")
+            yield form.mark, form.read, form, space, SCALES.get(space or "")
 
     def read(self, text: str, *, resized_size: Size | None = None) -> Action:
         """Read one answer; see [`parse_action`]."""
@@ -84,11 +87,11 @@ class AnswerReader:
         return written if same else action
 
     def _read(self, text: str, resized_size: Size | None) -> Action:
-        for form, space, fixed in self._steps:
-            if form.mark not in text:
+        for mark, read, form, space, fixed in self._steps:
+            if mark not in text:
                 continue
             scale = fixed or (resized_size if space == "pixels" else None)
-            action = form.read(text, scale or _ONE)
+            action = read(text, scale or _ONE)
             if action is None:
                 continue
             if scale is None and action.point is not None:
@@ -102,7 +105,7 @@ class AnswerReader:
 
         Only the form that is tried first can say so: any other gives way to it, should it still come.
         """
-        form = self._steps[0][0]
+        form = self._steps[0][2]
         return form.mark in text and form.is_complete(text) and form.read(text, _ONE) is not None
 
 

@@ -44,6 +44,25 @@ class GradedSample:
     resized_size: tuple[int, int] | None = None
     stopped: bool = True
 
+    def __init__(  # noqa: PLR0917 - as the dataclass would make it, at a third of the time
+        self,
+        sample: GroundingSample,
+        answer: str,
+        action: Action,
+        correct: bool,
+        distance: float | None,
+        resized_size: tuple[int, int] | None = None,
+        stopped: bool = True,
+    ) -> None:
+        own = self.__dict__
+        own["sample"] = sample
+        own["answer"] = answer
+        own["action"] = action
+        own["correct"] = correct
+        own["distance"] = distance
+        own["resized_size"] = resized_size
+        own["stopped"] = stopped
+
     @property
     def outcome(self) -> Outcome:
         """How the answer ended; the counts of these say *how* a model fails."""
@@ -82,9 +101,11 @@ def grade(
 
     What counts is where an answer points, whatever it does there: the benchmarks' own evaluators read the place alone.
     """
-    centre = sample.target.point
-    distance = math.dist(action.point, centre) if action.point is not None and centre is not None else None
-    return GradedSample(sample, answer, action, sample.target.hit(action), distance, resized_size, stopped)
+    target, point = sample.target, action.point
+    distance = None
+    if point is not None and (centre := target.point) is not None:
+        distance = math.dist(point, centre)
+    return GradedSample(sample, answer, action, target.hit(action), distance, resized_size, stopped)
 
 
 @dataclass(frozen=True)
