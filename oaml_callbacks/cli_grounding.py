@@ -12,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from .grounding.actions import AnswerReader, Space
+    from .grounding.readers.format import Resize
+    from .grounding.samples import Samples
 
 app = typer.Typer(
     name="grounding",
@@ -92,15 +94,14 @@ def check(  # noqa: PLR0917  # called by typer alone
         from rich.console import Console
 
         from .grounding.check import check_samples
-        from .grounding.readers import read_samples
         from .grounding_tables import print_findings
 
         resized, model_type = _processor(model, max_pixels)
         reader = _reader(family, space, model_type)
         findings = check_samples(
-            read_samples(samples, format=format, images=images, reader=reader, resized=resized),
+            _samples(samples, format, images, reader, resized),
             reader,
-            train=read_samples(train, format=train_format, reader=reader, resized=resized) if train else None,
+            train=_samples(train, train_format, None, reader, resized) if train is not None else None,
             resized=resized,
             progress=True,
         )
@@ -133,13 +134,12 @@ def score(  # noqa: PLR0917  # called by typer alone
     def run() -> int:
         from rich.console import Console
 
-        from .grounding.readers import read_samples
         from .grounding.score import read_predictions, row_as_json, score_as_json, score_predictions
         from .grounding_tables import print_score
 
         resized, model_type = _processor(model, max_pixels)
         reader = _reader(family, space, model_type)
-        asked = read_samples(samples, format=format, images=images, reader=reader, resized=resized)
+        asked = _samples(samples, format, images, reader, resized)
         scored = score_predictions(asked, read_predictions(predictions), reader, resized=resized)
         if json_out is not None:
             json_out.write_text(json.dumps(score_as_json(scored, reader), indent=2) + "\n", encoding="utf-8")
@@ -152,15 +152,23 @@ def score(  # noqa: PLR0917  # called by typer alone
     _run(run, debug)
 
 
+def _samples(path: Path, format: str, images: Path | None, reader: AnswerReader, resized: Resize | None) -> Samples:
+    from .grounding.readers import read_samples
+    from .grounding.samples import SampleFileError
+
+    try:
+        return read_samples(path, format=format, images=images, reader=reader, resized=resized)
+    except SampleFileError as error:
+        raise SampleFileError(f"{error} They were read in the format {format}.") from None
+
+
 def _reader(family: str | None, space: str, model_type: str | None) -> AnswerReader:
     from .grounding.actions import AnswerReader
 
     return AnswerReader(family=family, space=cast("Space", space), model_type=model_type)
 
 
-def _processor(
-    model: str | None, max_pixels: int | None
-) -> tuple[Callable[[int, int], tuple[int, int]] | None, str | None]:
+def _processor(model: str | None, max_pixels: int | None) -> tuple[Resize | None, str | None]:
     """What a model's processor makes of a picture's size, and the model's type, where a model is given."""
     if model is None:
         if max_pixels is not None:

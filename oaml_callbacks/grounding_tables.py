@@ -30,7 +30,7 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
 
     for finding in findings:
         if finding.verdict in ("problem", "note") and finding.named:
-            _print(console, f"{finding.what}: {finding.said}" if finding.said else finding.what)
+            _print(console, f"{finding.what}:")
             for place in finding.named:
                 _print(console, f"  {place}")
             _print(console, "")
@@ -83,10 +83,10 @@ def print_score(scored: Scored, console: Console) -> None:
         if count and outcome != "correct":
             table.add_row(outcome.replace("_", " "), str(count), _OUTCOMES[outcome])
     console.print(table)
-    _print_ids(console, scored.missing, "samples have no answer, and count as unreadable")
-    _print_ids(console, scored.unknown, "answers are to no sample, and count for nothing")
+    _print_ids(console, "samples without an answer, which count as unreadable", scored.missing)
+    _print_ids(console, "answers to no sample, which count for nothing", scored.unknown)
     if scored.report.skipped:
-        _print(console, f"{scored.report.skipped} rows of the samples are broken, and were left out")
+        _print(console, f"broken rows among the samples, which were left out: {scored.report.skipped}")
 
 
 _OUTCOMES = {
@@ -106,10 +106,10 @@ def _miss(row: GradedSample) -> str:
     return f"{row.sample.id}: {row.outcome.replace('_', ' ')}{where}: {answer or 'no answer'}"
 
 
-def _print_ids(console: Console, ids: Sequence[str], what: str) -> None:
+def _print_ids(console: Console, what: str, ids: Sequence[str]) -> None:
     if ids:
         more = ", …" if len(ids) > SHOWN_IDS else ""
-        _print(console, f"{len(ids)} {what}: {', '.join(ids[:SHOWN_IDS])}{more}")
+        _print(console, f"{what}: {len(ids)} ({', '.join(ids[:SHOWN_IDS])}{more})")
 
 
 def _escaped(text: str) -> str:

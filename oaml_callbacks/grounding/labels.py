@@ -91,7 +91,7 @@ class LabelCheck:
                 "two coordinate spaces are mixed. Write all labels in one."
             )
         hits = _percent(self.by_space[found.space], self.checked)
-        return f"read as {name} they'd hit {hits}. {_fix(found.space, 'Write the labels', 'they are meant')}"
+        return f"read as {name} they'd hit {hits}. {_fix(found.space, 'Write the labels', 'they are meant so')}"
 
 
 def check_labels(

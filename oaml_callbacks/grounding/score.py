@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import keys
 from .actions import AnswerReader
+from .fingerprint import fingerprint
 from .metrics import GradedSample, GroundingReport, grade
 from .other_spaces import needs_size, picture_size, read_sized
 from .readers.format import Resize
@@ -131,12 +132,12 @@ def score_as_json(scored: Scored, reader: AnswerReader) -> dict[str, Any]:
     metrics = {name: value if math.isfinite(value) else None for name, value in scored.report.metrics.items()}
     for timing in (keys.GROUNDING_SECONDS, keys.GROUNDING_SAMPLES_PER_SECOND):
         del metrics[timing]
+    rules = {"family": reader.family, "space": reader.space, "model_type": reader.model_type}
     return {
         **metrics,
         "outcomes": scored.report.outcomes,
-        "family": reader.family,
-        "space": reader.space,
-        "model_type": reader.model_type,
+        **rules,
+        "fingerprint": fingerprint([row.sample for row in scored.report.rows], rules=rules),
         "macro_over": list(scored.report.macro),
         "missing": list(scored.missing),
         "unknown": list(scored.unknown),
