@@ -7,13 +7,20 @@ and numbers are compared as the floats they are, as the evaluators of ScreenSpot
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .actions import Action, Point
 
 Box = tuple[float, float, float, float]
 """`(left, top, right, bottom)` as shares of the screen."""
+
+_LARGEST = sys.float_info.max
+_FARTHEST_OUT = 0.5
+"""How far outside the screen a target's edge may be. Pixels taken for shares give boxes that reach hundreds of screens
+out, which every click would hit."""
 
 DEFAULT_TOLERANCE = 0.05
 """How far from a target's point a click may be, where there is no box: openadapt-ml 0.17.0's click tolerance."""
@@ -39,14 +46,18 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class BoxTarget(Target):
-    """A box: a click in it, edges included, is right.
+    """A box: a click in it, all four edges included, is right.
+
+    So do the evaluators of ScreenSpot, ScreenSpot-Pro, OSWorld-G, UI-Vision and MMBench-GUI, whose sources the readers
+    name. A box that sticks out of the screen a little is kept whole, as they keep it.
 
     Args:
         left: Share of the screen's width, as `right`.
         top: Share of its height, as `bottom`.
 
     Raises:
-        ValueError: Not four finite numbers, left over right or top over bottom, no area, or all of it off the screen.
+        ValueError: Not four finite numbers, left over right or top over bottom, no area, all of it off the screen, or
+            an edge more than half a screen outside, as of numbers in another unit.
     """
 
     left: float
@@ -85,11 +96,14 @@ class BoxTarget(Target):
 class PolygonTarget(Target):
     """A polygon, such as OSWorld-G's: a click inside it or on its edge is right.
 
+    OSWorld-G's own ray casting (`evaluation/eval.py`) is the same inside, and leaves out clicks that lie exactly on a
+    right or lower edge.
+
     Args:
         points: Its corners in order, three at least.
 
     Raises:
-        ValueError: Fewer than three corners, numbers that aren't finite, no area, or all of it off the screen.
+        ValueError: Fewer than three corners, numbers that aren't finite, no area, or off the screen as for a box.
     """
 
     points: tuple[Point, ...]
@@ -99,6 +113,9 @@ class PolygonTarget(Target):
             raise ValueError(f"a polygon needs three corners at least, found {len(self.points)}")
         _check_numbers("A polygon", [number for point in self.points for number in point])
         _check_extent(self.box)
+        first, others = self.points[0], self.points[1:]
+        if all(_turn(first, a, b) == 0 for a, b in pairwise(others)):
+            raise ValueError(f"the polygon {list(self.points)} is a line and has no area")
 
     def hit(self, action: Action) -> bool:
         """Whether the click lies inside the polygon (even-odd rule) or on its edge."""
@@ -107,8 +124,8 @@ class PolygonTarget(Target):
         x, y = action.point
         inside = False
         for (x1, y1), (x2, y2) in zip(self.points, (*self.points[1:], self.points[0]), strict=True):
-            across = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
-            if across == 0 and min(x1, x2) <= x <= max(x1, x2) and min(y1, y2) <= y <= max(y1, y2):
+            on_line = _turn((x1, y1), (x2, y2), (x, y)) == 0
+            if on_line and min(x1, x2) <= x <= max(x1, x2) and min(y1, y2) <= y <= max(y1, y2):
                 return True
             if (y1 > y) != (y2 > y) and x < (x2 - x1) * (y - y1) / (y2 - y1) + x1:
                 inside = not inside
@@ -190,8 +207,13 @@ class RefusalTarget(Target):
         return action.status == "refusal"
 
 
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Twice the area of a triangle, with a sign for its turn: 0 if the three points lie on a line."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
 def _check_numbers(what: str, numbers: tuple[float, ...] | list[float]) -> None:
-    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+    if not all(isinstance(number, (int, float)) and -_LARGEST <= number <= _LARGEST for number in numbers):
         raise ValueError(f"{what.lower()} must be finite numbers, found {list(numbers)}")
 
 
@@ -200,7 +222,10 @@ def _check_extent(box: Box) -> None:
     shown = [left, top, right, bottom]
     if left == right or top == bottom:
         raise ValueError(f"the target {shown} has no area, so hardly any click could hit it")
-    if right < 0 or bottom < 0 or left > 1 or top > 1:
+    outside = right < 0 or bottom < 0 or left > 1 or top > 1
+    far_out = min(left, top) < -_FARTHEST_OUT or max(right, bottom) > 1 + _FARTHEST_OUT
+    if outside or far_out:
+        where = "off" if outside else "far off"
         raise ValueError(
-            f"the target {shown} is off the screen, which is 0-1; pixels must be divided by width and height"
+            f"the target {shown} is {where} the screen, which is 0-1; pixels must be divided by width and height"
         )
