@@ -134,6 +134,7 @@ def score(  # noqa: PLR0917  # called by typer alone
     def run() -> int:
         from rich.console import Console
 
+        from .grounding.labels import explain_misses
         from .grounding.score import read_predictions, row_as_json, score_as_json, score_predictions
         from .grounding_tables import print_score
 
@@ -146,7 +147,7 @@ def score(  # noqa: PLR0917  # called by typer alone
         if rows_out is not None:
             lines = (json.dumps(row_as_json(row), ensure_ascii=False) + "\n" for row in scored.report.rows)
             rows_out.write_text("".join(lines), encoding="utf-8")
-        print_score(scored, Console())
+        print_score(scored, explain_misses(scored.report, reader), Console())
         return 0
 
     _run(run, debug)

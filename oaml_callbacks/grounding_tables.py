@@ -48,8 +48,8 @@ _VERDICTS = {
 }
 
 
-def print_score(scored: Scored, console: Console) -> None:
-    """Print the metrics with their interval, the groups, how answers fail, and the first wrong ones."""
+def print_score(scored: Scored, explanation: str | None, console: Console) -> None:
+    """Print the metrics with their interval, the groups, how answers fail, the first wrong ones, and what explains."""
     from rich.table import Table
 
     metrics = scored.report.metrics
@@ -83,6 +83,8 @@ def print_score(scored: Scored, console: Console) -> None:
         if count and outcome != "correct":
             table.add_row(outcome.replace("_", " "), str(count), _OUTCOMES[outcome])
     console.print(table)
+    if explanation is not None:
+        _print(console, f"\n{explanation}\n")
     _print_ids(console, "samples without an answer, which count as unreadable", scored.missing)
     _print_ids(console, "answers to no sample, which count for nothing", scored.unknown)
     if scored.report.skipped:
