@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from transformers.trainer_callback import TrainerCallback
 
 from . import keys, open_runs, stock
-from .click_meter import ClickMeter, EvaluationEvent, Measured
+from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
+from .evaluation_record import EvaluationRecord, RecordOptions
 from .links import LinkTemplates
 from .tracked_run import TrackedRun
 from .trainer_logs import (
@@ -62,6 +63,11 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             A training that chooses its best checkpoint by a grounding metric is evaluated by it without W&B too.
         baseline: Measure the base model, adapter switched off, before the first step; a model without an adapter has
             none.
+        max_rows: Samples shown in each evaluation's table, half of them the same every time; 0 for no tables.
+        max_media_mb: Megabytes of pictures that a run's tables may hold; later ones go on without new pictures.
+        keep_tables: Versions of a table that stay on W&B's server.
+        embeddings: Log what the model has made of the table's samples where its answer begins, for W&B's 2-D
+            projection.
         project: W&B project. Default: `WANDB_PROJECT`, else `huggingface`, as transformers' own integration has it.
         entity: W&B user or team. Default: W&B's own (`WANDB_ENTITY`).
         run_name: Name of the run. Default: the Trainer's `run_name`.
@@ -83,6 +89,10 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         *,
         grounding: Grounding = "auto",
         baseline: bool = True,
+        max_rows: int = 32,
+        max_media_mb: float = 256.0,
+        keep_tables: int = 20,
+        embeddings: bool = False,
         project: str | None = None,
         entity: str | None = None,
         run_name: str | None = None,
@@ -104,6 +114,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self.last_report: GroundingReport | None = None
         self.in_training = False
         self._clicks = ClickMeter(grounding, baseline=baseline)
+        self._record: EvaluationRecord | None = None
+        self._record_options = RecordOptions(max_rows, max_media_mb, keep_tables)
+        self._embeds = embeddings
         self._trainer: weakref.ref[Any] | None = None
         self._args: TrainingArguments | None = None
         self._control: TrainerControl | None = None
@@ -288,6 +301,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         if exit_code is None:
             exit_code = exit_code_of(self._error) or (EXIT_FAILED if self.in_training else 0)
         self.in_training = False
+        if self._record is not None:
+            self._record.close()
+            self._record = None
         if self._tracker is not None:
             self._tracker.finish(exit_code, error_type=self._error)
 
@@ -329,10 +345,11 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         searching = state.is_hyper_param_search
         open_runs.remove(self)  # of a run that was finished by others
         processor = self._clicks.processor or processor
+        facts = provenance(processor, self.config)
         tracker = WandbLogger(
             enabled=True,
             project=self.project or os.environ.get("WANDB_PROJECT", "huggingface"),
-            config={**trainer_config(args, model), "oaml": provenance(processor, self.config)},
+            config={**trainer_config(args, model), "oaml": facts},
             entity=self.entity,
             name=state.trial_name if searching else self.run_name or args.run_name,
             group=self.group or ((args.run_name or args.output_dir) if searching else None),
@@ -350,6 +367,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         if watched in ("all", "parameters", "gradients") and model is not None:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
         self._tracker = tracker
+        self._record = EvaluationRecord(tracker, facts, self._record_options)
         return tracker
 
     def _write(
@@ -365,7 +383,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             tracker.update_summary(totals)
         if row:
             row[keys.STEP_KEY] = state.global_step
-            tracker.log_row(row)
+            # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
+            media = self._record.media(measured, state.global_step) if measured and self._record else None
+            tracker.log_row(row, media)
 
     def _grounds(self, args: TrainingArguments) -> bool:
         # Which checkpoint is the best must not depend on whether somebody is looking.
@@ -376,6 +396,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         measured = self._clicks.measure(event) if self._grounds(args) else None
         if measured is None:
             return None
+        if self._embeds and self._tracking == "on":
+            measured = with_vectors(measured, event, max_rows=self._record_options.max_rows)
         self.last_report = measured.report or self.last_report
         event.logs.update(measured.metrics)
         history = event.state.log_history
@@ -391,9 +413,11 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             eval_dataset = None  # it may measure clicks in another way, and a baseline must be of the same
         sets = self._clicks.sets(eval_dataset, args, model, processor)
         summary: dict[str, float] = {}
-        if self._tracker is not None and self._tracker.enabled:  # on world rank 0 alone
+        if self._record is not None:  # on world rank 0 alone
             labels_ok = self._clicks.check_labels(sets, getattr(trainer, "train_dataset", None), model, processor)
             summary |= {keys.GROUNDING_LABELS_OK: labels_ok} if labels_ok is not None else {}
+            for split, evaluator in sets:
+                self._record.describe(split, evaluator)
         for split, report in self._clicks.measure_baselines(sets, model, processor).items():
             name = split.removeprefix("eval").removeprefix("_")
             for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):

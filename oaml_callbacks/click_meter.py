@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import keys
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import TrainerState, TrainingArguments
 
     from .grounding import AnswerReader, GroundingEvaluator, GroundingReport
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TABLE_SEED = 0
+"""Draws the half of a table's samples that is the same every time."""
 MAX_OWN_SETS = 8
 """Evaluation sets whose rows are remembered; beyond these, the ones met first are made anew when they come again."""
 
@@ -59,6 +62,7 @@ class Measured:
         report: The evaluation; `None` where a resumed training took the figures from its checkpoint.
         previous: The evaluation of the same samples before it.
         evaluator: Who measured.
+        vectors: `(rows, hidden)`, the embeddings of the samples that a table shows, where they are wanted.
     """
 
     split: str
@@ -66,6 +70,7 @@ class Measured:
     report: GroundingReport | None
     previous: GroundingReport | None
     evaluator: GroundingEvaluator
+    vectors: np.ndarray | None = None
 
 
 class ClickMeter:
@@ -171,6 +176,17 @@ class ClickMeter:
         Returns:
             Which share of them hit; `None` if no row has both an answer and a target that isn't made from it.
         """
+        try:
+            return self._checked_labels(sets, train_dataset, model, processor)
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this is a diagnosis alone
+            logger.warning("The labels could not be checked: %s: %s", type(error).__name__, error)
+            return None
+
+    # Inside ------------------------------------------------------------------------------------------------------
+
+    def _checked_labels(
+        self, sets: list[tuple[str, GroundingEvaluator]], train_dataset: Any, model: Any, processor: Any
+    ) -> float | None:
         from .grounding.labels import check_labels
         from .trainer_samples import training_labels
 
@@ -190,8 +206,6 @@ class ClickMeter:
                 self.say(f"The {part} rows: {message}")
         checked = sum(check.checked for _, check in checks)
         return sum(check.correct for _, check in checks) / checked if checked else None
-
-    # Inside ------------------------------------------------------------------------------------------------------
 
     def _who_measures(self, event: EvaluationEvent) -> tuple[str, GroundingEvaluator] | None:
         """Who measures this evaluation, and what its metrics' names begin with."""
@@ -257,6 +271,26 @@ class ClickMeter:
             self._told.add(key or notice)
             if os.environ.get("RANK", "0") == "0":
                 logger.warning("%s", notice)
+
+
+def with_vectors(measured: Measured, event: EvaluationEvent, *, max_rows: int) -> Measured:
+    """Add the embeddings of the samples that a table of `max_rows` shows; all ranks must call this.
+
+    If they can't be had, a warning says why.
+    """
+    from .embeddings import answer_embeddings
+    from .table_choice import choose_rows
+
+    if measured.report is None or not max_rows:
+        return measured
+    chosen = choose_rows(measured.report, measured.previous, max_rows=max_rows, seed=TABLE_SEED)
+    processor = measured.evaluator.processor or event.processor
+    try:
+        vectors = answer_embeddings(event.model, processor, [one.row.sample for one in chosen])
+    except (ValueError, OSError, RuntimeError) as error:  # out of memory is a RuntimeError
+        logger.warning("This evaluation has no embeddings: %s: %s", type(error).__name__, error)
+        return measured
+    return replace(measured, vectors=vectors)
 
 
 def _known(split: str, state: TrainerState) -> dict[str, float] | None:

@@ -205,8 +205,10 @@ class WandbLogger:
         }
         self.log_metrics({key: value for key, value in row.items() if value is not None}, step=step)
 
-    def log_row(self, row: dict[str, Any]) -> None:
+    def log_row(self, row: dict[str, Any], media: Mapping[str, Any] | None = None) -> None:
         """Write one history row under its keys as they are; values that are no numbers are left out with a warning.
+
+        Tables and the like go into the same row through `media`.
 
         The step goes into the row and never to `run.log(step=)`, which drops rows whose step is behind.
         """
@@ -216,7 +218,7 @@ class WandbLogger:
             if type(value) is not float and type(value) is not int:
                 row = self._numbers(row)
                 break
-        self._run.log(row)
+        self._run.log({**row, **media} if media else row)
         for key in row:
             if key.endswith(keys.GROUNDING_ACCURACY) and (best := self._best.improve(key, row)):
                 self.update_summary(best)

@@ -1,0 +1,142 @@
+"""[`EvaluationRecord`]: what a W&B run gets of an evaluation beside its numbers. World rank 0 alone has one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import keys
+from .best import BestEvaluations
+from .click_meter import TABLE_SEED, Measured
+from .graded_rows import GradedRowsFile, log_graded_rows
+from .media import GroundingTables
+
+if TYPE_CHECKING:
+    from .grounding import GroundingEvaluator
+    from .wandb_logger import WandbLogger
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """How much a run keeps of its evaluations.
+
+    Args:
+        max_rows: Rows of a table; 0 for no tables.
+        max_media_mb: Megabytes of pictures in the whole run.
+        keep_tables: Versions of each table that stay on W&B's server.
+
+    Raises:
+        ValueError: A number that is too small.
+    """
+
+    max_rows: int = 32
+    max_media_mb: float = 256.0
+    keep_tables: int = 20
+
+    def __post_init__(self) -> None:
+        if self.max_rows < 0 or self.max_media_mb < 0 or self.keep_tables < 1:
+            raise ValueError(
+                "max_rows and max_media_mb must be at least 0, and keep_tables at least 1, found "
+                f"{self.max_rows}, {self.max_media_mb} and {self.keep_tables}."
+            )
+
+
+class EvaluationRecord:
+    """The tables, the graded rows and the fingerprints of one run.
+
+    Args:
+        tracker: The run.
+        facts: What the run's config already has under `oaml`.
+        options: How much is kept.
+    """
+
+    def __init__(self, tracker: WandbLogger, facts: Mapping[str, Any], options: RecordOptions) -> None:
+        assert tracker.run is not None
+        assert tracker.folder is not None
+        self._tracker = tracker
+        self._facts = dict(facts)
+        self._described: dict[str, dict[str, Any]] = {}
+        self._best = BestEvaluations()
+        self._rows_folder = tracker.folder / "grounding" / "rows"
+        self._rows_lost = False
+        self._tables: GroundingTables | None = None
+        if options.max_rows:
+            self._tables = GroundingTables(
+                tracker.run,
+                max_rows=options.max_rows,
+                max_media_mb=options.max_media_mb,
+                keep_tables=options.keep_tables,
+                seed=TABLE_SEED,
+            )
+
+    def describe(self, split: str, evaluator: GroundingEvaluator) -> None:
+        """Put an evaluation set's fingerprint into the run's config, once."""
+        if split in self._described:
+            return
+        from .grounding import fingerprint
+
+        try:
+            digest = fingerprint(evaluator.samples, rules=evaluator.rules)
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this must not end a training
+            logger.warning("The evaluation set %s has no fingerprint: %s: %s", split, type(error).__name__, error)
+            digest = None
+        self._described[split] = {
+            "fingerprint": digest,
+            "samples": len(evaluator.samples),
+            "rules": evaluator.rules,
+        }
+        self._tracker.update_config({"oaml": {**self._facts, "grounding": self._described}})
+
+    def media(self, measured: Measured, step: int) -> dict[str, Any]:
+        """Keep every graded row on disk, and make what goes into the evaluation's row of the history.
+
+        Args:
+            measured: The evaluation.
+            step: Optimizer steps done.
+
+        Returns:
+            Tables by their keys.
+        """
+        report, split = measured.report, measured.split
+        if report is None:
+            return {}
+        self.describe(split, measured.evaluator)
+        self._write_rows(measured, step)
+        if self._tables is None:
+            return {}
+        key = keys.trainer_key(f"{split}_{keys.GROUNDING_TABLE}")
+        made = {key: self._tables.table(report, measured.previous, step, key=key)}
+        if measured.vectors is not None:
+            key = keys.trainer_key(f"{split}_{keys.GROUNDING_EMBEDDINGS}")
+            rows = [chosen.row for chosen in self._tables.choose(report, measured.previous)]
+            made[key] = self._tables.embeddings(rows, measured.vectors, step, key=key)
+        return {key: table for key, table in made.items() if table is not None}
+
+    def close(self) -> None:
+        """Log the graded rows, before the run is finished."""
+        run = self._tracker.run if self._tracker.enabled else None
+        if run is not None:
+            log_graded_rows(run, self._rows_folder)
+        if self._tables is not None:
+            self._tables.close()
+
+    def _write_rows(self, measured: Measured, step: int) -> None:
+        assert measured.report is not None
+        row = {keys.trainer_key(name): value for name, value in measured.metrics.items()}
+        accuracy = keys.trainer_key(f"{measured.split}_{keys.GROUNDING_ACCURACY}")
+        best = bool(self._best.improve(accuracy, row)) or not accuracy.startswith("eval/")
+        try:
+            GradedRowsFile(self._rows_folder, measured.split).write(measured.report, step, best=best)
+        except OSError as error:
+            if not self._rows_lost:
+                logger.warning("The graded rows are not kept: %s can't be written to: %s", _shown(error), error)
+            self._rows_lost = True
+
+
+def _shown(error: OSError) -> str:
+    return str(Path(error.filename)) if error.filename else "the run's folder"
