@@ -73,8 +73,8 @@ def answers_per_second(batch: Sequence[Answer], seconds: float) -> float:
     best = 0.0
     for _ in range(5):
         count = 0
-        start = time.perf_counter()
-        while (passed := time.perf_counter() - start) < seconds / 5:
+        start = time.process_time()
+        while (passed := time.process_time() - start) < seconds / 5:
             for reader, text in batch:
                 grade(sample, text, reader.read(text, resized_size=SIZE))
             count += len(batch)

@@ -43,7 +43,7 @@ def read(text: str, scale: Scale) -> Action | None:
     start = text.rfind(_WORD)
     if start >= 0:
         click = _CLICK.match(text, start + len(_WORD))
-        if click and "action" not in text[click.end() :].lower():
+        if click and (click.end() == len(text) or "action" not in text[click.end() :].lower()):
             return at("click", click[1], click[2], scale)
     start = 0
     for word in _ANSWER.finditer(text):
