@@ -233,6 +233,17 @@ class TestMisses:
             graded = report(path, targets, [tool_call(*RESIZED)(point) for point in points], QWEN25)
             assert explain_misses(graded, QWEN25) is None, f"seed {seed}"
 
+    def test_a_space_that_loses_more_hits_than_it_gains_explains_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "screen.png"
+        Image.new("1", (1340, 740)).save(path)
+        targets = [BoxTarget(0.5 + i / 100, 0.1 + i / 40, 0.55 + i / 100, 0.15 + i / 40) for i in range(30)]
+        # Read as pixels of the slightly larger original, clicks move left: six into their box, twenty out of it.
+        beside = [0.053] * 6 + [-0.1] * 4 + [0.003] * 20
+        points = [(box.left + x, box.point[1]) for box, x in zip(targets, beside, strict=True)]
+        graded = report(path, targets, [tool_call(*RESIZED)(point) for point in points], QWEN25)
+        assert sum(not row.correct for row in graded.rows) == 10
+        assert explain_misses(graded, QWEN25) is None
+
     def test_four_misses_are_too_few(self, picture: Path) -> None:
         targets = boxes(20)
         answers = [(in_thousandths if i < 4 else in_shares)(box.point) for i, box in enumerate(targets)]
