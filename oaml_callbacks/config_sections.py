@@ -118,14 +118,26 @@ class GroundingSection(Section):
     Args:
         batch_size: Samples per `generate` call.
         max_new_tokens: Where an answer is cut off.
-        max_samples: Evaluate on this many of the samples, spread evenly over the file. Default: all.
+        max_samples: Evaluate on this many of the samples, the same ones each time, drawn from all. Default: all.
+        max_seconds: Begin no further batch of an evaluation after this long.
+        family: Whose forms the answers are in, such as `qwen3_vl` or `ui_tars`. Default: any form.
+        space: What the answers' numbers are. Default: what the form and the family say.
         baseline: Measure the base model, adapter off, before the first step.
+        max_rows: Samples shown in each evaluation's table; 0 for none.
+        max_media_mb: Megabytes of pictures that a run's tables may hold.
+        embeddings: Log the table's samples as vectors, for W&B's 2-D projection.
     """
 
     batch_size: int = Field(default=16, gt=0)
     max_new_tokens: int = Field(default=128, gt=0)
     max_samples: int | None = Field(default=None, gt=0)
+    max_seconds: float | int = Field(default=600.0, gt=0)
+    family: str | None = None
+    space: Literal["auto", "normalized", "relative1000", "pixels"] = "auto"
     baseline: bool = True
+    max_rows: int = Field(default=32, ge=0)
+    max_media_mb: float | int = Field(default=256.0, ge=0)
+    embeddings: bool = False
 
 
 class EarlyStopping(Section):

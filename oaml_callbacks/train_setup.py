@@ -6,7 +6,6 @@ import dataclasses
 import filecmp
 import logging
 import warnings
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +16,7 @@ from .config import ConfigError, RunConfig, did_you_mean, nearest
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
 
-    from .grounding import GroundingEvaluator, GroundingSample
+    from .grounding import GroundingEvaluator
 
 Row = dict[str, Any]
 
@@ -130,7 +129,9 @@ def _complete_evaluation(values: Row, given: Row, *, evaluates: bool, grounds: b
         return
     if "grounding_" in metric:
         if not grounds:
-            raise ConfigError(f"training.metric_for_best_model: {metric} needs data.eval with a bbox in every row.")
+            raise ConfigError(
+                f"training.metric_for_best_model: {metric} needs data.eval with answers that point somewhere."
+            )
         if metric.removeprefix("eval_") not in _GROUNDING_METRICS:
             hint = did_you_mean(nearest(metric.removeprefix("eval_"), _GROUNDING_METRICS))
             raise ConfigError(f"training.metric_for_best_model: there is no {metric}{hint}")
@@ -182,7 +183,7 @@ def load_data(config: RunConfig) -> tuple[list[Row], list[Row], GroundingEvaluat
         ConfigError: A file isn't there.
         SampleFileError: A file has a line that can't be used.
     """
-    from .grounding import GroundingEvaluator, read_sft_rows, read_sft_samples
+    from .grounding import AnswerReader, GroundingEvaluator, SampleFileError, read_samples, read_sft_rows
 
     files = {part: _data_file(config, part) for part in ("train", "eval")}
     for part, file in files.items():
@@ -197,12 +198,24 @@ def load_data(config: RunConfig) -> tuple[list[Row], list[Row], GroundingEvaluat
     if filecmp.cmp(train, evaluation, shallow=False):
         logger.warning("%s holds what is trained on (%s): its figures say nothing of new screens.", evaluation, train)
     eval_rows = read_sft_rows(evaluation)
-    if all(row.get("bbox") is None for row in eval_rows):
-        logger.warning("%s: no row has a bbox, so clicks aren't measured.", evaluation)
+    options = config.grounding
+    try:
+        reader = AnswerReader(options.family, options.space)
+    except ValueError as error:
+        raise ConfigError(f"grounding: {error}") from error
+    try:
+        samples = read_samples(evaluation, format="sft", reader=reader)
+    except SampleFileError as error:
+        logger.warning("Clicks aren't measured: %s", error)
         return train_rows, eval_rows, None
-    samples = _spread(read_sft_samples(evaluation), config.grounding.max_samples)
     evaluator = GroundingEvaluator(
-        samples, batch_size=config.grounding.batch_size, max_new_tokens=config.grounding.max_new_tokens
+        samples,
+        family=options.family,
+        space=options.space,
+        batch_size=options.batch_size,
+        max_new_tokens=options.max_new_tokens,
+        max_samples=options.max_samples,
+        max_seconds=options.max_seconds,
     )
     return train_rows, eval_rows, evaluator
 
@@ -225,12 +238,6 @@ def _data_file(config: RunConfig, part: str) -> Path | None:
         logger.info("Drawing %d screens into %s.", count, folder)
         write_samples(folder, name=name, count=count, seed=seed)
     return folder / f"{name}.jsonl"
-
-
-def _spread(samples: Sequence[GroundingSample], most: int | None) -> Sequence[GroundingSample]:
-    if most is None or most >= len(samples):
-        return samples
-    return [samples[i * len(samples) // most] for i in range(most)]
 
 
 def load_model(config: RunConfig, args: TrainingArguments) -> PreTrainedModel:

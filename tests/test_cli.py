@@ -25,6 +25,7 @@ from oaml_callbacks.config import ConfigError, load_config
 from oaml_callbacks.config_sections import EarlyStopping
 from oaml_callbacks.demo import screens as demo_screens
 from oaml_callbacks.demo.tiny_qwen import build_model, build_processor
+from oaml_callbacks.grounding import PointTarget
 from oaml_callbacks.testing import read_run
 from oaml_callbacks.train import _checkpoints, _starting_point, newest_checkpoint
 from oaml_callbacks.train_setup import load_data
@@ -256,19 +257,41 @@ class TestData:
         load_data(load_config(place / "run.yaml", [f"data.eval={copy}"]))
         assert "copy.jsonl holds what is trained on" in caplog.text
 
-    def test_rows_without_a_box_give_a_loss_and_no_clicks(self, place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_rows_without_a_box_are_graded_by_their_own_answers_point(self, place: Path) -> None:
         plain = place / "screens" / "plain.jsonl"
         rows = [json.loads(line) for line in (place / "screens" / "eval.jsonl").read_text().splitlines()]
         plain.write_text("".join(json.dumps({**row, "bbox": None}) + "\n" for row in rows))
         _, evaluation, evaluator = load_data(load_config(place / "run.yaml", [f"data.eval={plain}"]))
         assert len(evaluation) == 8
-        assert evaluator is None
-        assert "no row has a bbox" in caplog.text
-
-    def test_fewer_samples_are_spread_over_the_file(self, place: Path) -> None:
-        _, _, evaluator = load_data(load_config(place / "run.yaml", ["grounding.max_samples=3"]))
         assert evaluator is not None
-        assert [sample.id for sample in evaluator.samples] == ["eval.jsonl:1", "eval.jsonl:3", "eval.jsonl:6"]
+        assert all(isinstance(sample.target, PointTarget) for sample in evaluator.samples)
+
+    def test_rows_that_point_nowhere_give_a_loss_and_no_clicks(
+        self, place: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        typing = place / "screens" / "typing.jsonl"
+        (row, *_) = [json.loads(line) for line in (place / "screens" / "eval.jsonl").read_text().splitlines()]
+        row["messages"][-1]["content"] = 'Action: TYPE(text="a")'
+        typing.write_text(json.dumps({**row, "bbox": None}) + "\n")
+        _, evaluation, evaluator = load_data(load_config(place / "run.yaml", [f"data.eval={typing}"]))
+        assert len(evaluation) == 1
+        assert evaluator is None
+        assert "Clicks aren't measured" in caplog.text
+
+    def test_fewer_samples_are_the_same_ones_each_time(self, place: Path) -> None:
+        config = load_config(place / "run.yaml", ["grounding.max_samples=3", "grounding.family=openadapt"])
+        ids = [
+            [sample.id for sample in evaluator.samples]
+            for *_, evaluator in (load_data(config), load_data(config))
+            if evaluator
+        ]
+        assert len(ids) == 2
+        assert ids[0] == ids[1]
+        assert len(ids[0]) == 3
+
+    def test_a_family_that_there_is_not_is_answered_with_the_nearest(self, place: Path) -> None:
+        with pytest.raises(ConfigError, match="qwen3_vl"):
+            load_data(load_config(place / "run.yaml", ["grounding.family=qwen3vl"]))
 
 
 class TestEarlierCheckpoints:

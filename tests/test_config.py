@@ -311,7 +311,7 @@ class TestTrainingArguments:
         ("overrides", "options", "said"),
         [
             (["metric_for_best_model=grounding_acuracy"], {}, "did you mean grounding_accuracy"),
-            (["metric_for_best_model=grounding_accuracy"], {"grounds": False}, "a bbox in every row"),
+            (["metric_for_best_model=grounding_accuracy"], {"grounds": False}, "answers that point somewhere"),
             (["eval_strategy=epoch"], {"evaluates": False}, "data.eval isn't given"),
             (["remove_unused_columns=true"], {}, "must be false"),
             (["report_to=wandbb"], {}, "did you mean wandb"),
