@@ -185,15 +185,7 @@ def test_an_answer_is_complete_only_where_nothing_more_can_change_it(
     assert reader.is_complete(text) is complete
     if complete:
         size = (1000, 1000)
-        for more in (
-            "\n",
-            CALL,
-            JSON,
-            "(1, 2)",
-            "Action: CLICK(x=0.1, y=0.1)",
-            "pyautogui.click(x=0.1, y=0.1)",
-            "）}",
-        ):
+        for more in ("\n", CALL, JSON, "(1, 2)", "Action: CLICK(x=0.1, y=0.1)", "pyautogui.click(x=1, y=1)", "）"):
             assert reader.read(text + more, resized_size=size) == reader.read(text, resized_size=size)
 
 

@@ -1,5 +1,6 @@
 """What holds for any string and any coordinates."""
 
+# ruff: noqa: RUF001 - full-width signs are what is tested
 from __future__ import annotations
 
 import random
@@ -44,12 +45,8 @@ FORMS: dict[str, list[str]] = {
     "opencua": [PYAUTOGUI],
 }
 READERS = {family: AnswerReader(family=family) for family in FAMILIES}
-ALL_READERS = [
-    *READERS.values(),
-    AnswerReader(),
-    AnswerReader(model_type="qwen2_5_vl"),
-    AnswerReader(space="normalized"),
-]
+ANY_READERS = [AnswerReader(), AnswerReader(model_type="qwen2_5_vl"), AnswerReader(space="normalized")]
+ALL_READERS = [*READERS.values(), *ANY_READERS]
 SCALES = {"normalized": (1.0, 1.0), "relative1000": (1000.0, 1000.0), "pixels": SIZE}
 
 
@@ -73,6 +70,9 @@ def test_a_well_formed_answer_reads_back_exactly(family: str, x: int, y: int) ->
         assert read.point == (float(shown[0]) / width, float(shown[1]) / height)
 
 
+NUMBER = re.compile(r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+")
+
+
 def check(reader: AnswerReader, text: str) -> Action:
     """Read `text`; a point is there only where an action is, and its numbers are in the text."""
     action = reader.read(text, resized_size=SIZE)
@@ -82,9 +82,7 @@ def check(reader: AnswerReader, text: str) -> Action:
     if action.status == "unreadable":
         assert action.kind is None
     if action.point is not None and action.box is None:
-        numbers = [
-            float(number) for number in re.findall(r"\d+\.?\d*(?:e[+-]?\d+)?|\.\d+", text.replace("．", "."), re.I)
-        ]
+        numbers = [float(number) for number in NUMBER.findall(text.replace("．", "."))]
         for share, scales in zip(action.point, zip(*SCALES.values(), strict=True), strict=True):
             assert any(number / scale == abs(share) for number in numbers for scale in scales)
     return action
@@ -98,21 +96,11 @@ def test_any_string_is_read_without_a_point_that_is_not_in_it(text: str) -> None
 
 
 PIECES = [
-    *("CLICK(", "x=", "0.5", "1e9", ", ", "y=", ")", "Action:", "TYPE(text=", '"', "\\", "\n", "é", "，", "（", "９"),
-    *(
-        "<tool_call>",
-        '"arguments": {',
-        '"coordinate": [',
-        "]",
-        "}",
-        "{",
-        '"point_2d": ',
-        "<points ",
-        'x1="',
-        "</points>",
-    ),
-    *("<|box_start|>", "<|box_end|>", "start_box='", "pyautogui.click(", "[[", "]]", "-1", "9" * 400, "NaN", "\ud800"),
-]
+    "CLICK(", "x=", "0.5", "1e9", ", ", "y=", ")", "Action:", "TYPE(text=", '"', "\\", "\n", "é", "，", "（", "９",
+    "<tool_call>", '"arguments": {', '"coordinate": [', "]", "}", "{", '"point_2d": ', "<points ", 'x1="',
+    "</points>", "<|box_start|>", "<|box_end|>", "start_box='", "pyautogui.click(", "[[", "]]", "-1", "9" * 400,
+    "NaN", "\ud800",
+]  # fmt: skip
 
 
 def mutate(rng: random.Random, text: str) -> str:
@@ -162,25 +150,33 @@ def test_a_million_random_and_mutated_strings_are_read_without_a_crash_or_a_made
 
 
 MEGABYTE = 1_000_000
-LONG = [
-    *(piece * (MEGABYTE // len(piece)) for piece in (*PIECES, " ", "(", "1", "1,", "(1,", "a", "Action: ", "action ")),
-    *(
-        piece * (MEGABYTE // len(piece))
-        for piece in ("(1, 2", "[[1,", '\\"', "'\\'", "TYPE('", "1.", "- ", "computer.")
-    ),
+AWKWARD = [
     "<tool_call>" + "[" * MEGABYTE,
     "pyautogui.write(" + '"\\' * (MEGABYTE // 2),
     'Action: TYPE(text="' + "\\" * MEGABYTE,
     "Action: click(start_box='" + " " * MEGABYTE,
     '"point_2d": [1, 2]' + '"a' * (MEGABYTE // 2),
     "x" * MEGABYTE + "\nAction: CLICK(x=0.5, y=0.5)",
+    "（" * MEGABYTE,
 ]
+REPEATED = [*PIECES, " ", "(", "1", "1,", "(1,", "a", "Action: ", "(1, 2", "[[1,", '\\"', "'\\'", "TYPE('", "1.", "- "]
 
 
-@pytest.mark.parametrize("text", LONG, ids=lambda text: repr(text[:24]))
+def check_time(reader: AnswerReader, text: str) -> None:
+    start = time.process_time()
+    reader.read(text, resized_size=SIZE)
+    reader.is_complete(text)
+    assert time.process_time() - start < 1, (reader, text[:30])
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=range(len(AWKWARD)))
 def test_an_answer_of_a_megabyte_takes_well_under_a_second(text: str) -> None:
-    for reader in ALL_READERS:
-        start = time.process_time()
-        reader.read(text, resized_size=SIZE)
-        reader.is_complete(text)
-        assert time.process_time() - start < 1, reader
+    for reader in ANY_READERS:
+        check_time(reader, text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ALL_READERS, ids=str)
+def test_a_megabyte_of_anything_takes_every_reader_well_under_a_second(reader: AnswerReader) -> None:
+    for text in [*AWKWARD, *(piece * (MEGABYTE // len(piece)) for piece in REPEATED)]:
+        check_time(reader, text)
