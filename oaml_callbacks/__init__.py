@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .callback import OpenAdaptWandbCallback
-    from .grounding import GroundingEvaluator, GroundingSample, read_sft_samples
+    from .grounding import GroundingEvaluator, GroundingSample, read_samples, read_sft_samples
     from .wandb_logger import WandbLogger
 
 __version__ = "0.1.0"
 
-__all__ = ["GroundingEvaluator", "GroundingSample", "OpenAdaptWandbCallback", "WandbLogger", "read_sft_samples"]
+__all__ = [
+    "GroundingEvaluator",
+    "GroundingSample",
+    "OpenAdaptWandbCallback",
+    "WandbLogger",
+    "read_samples",
+    "read_sft_samples",
+]
 
 _HOMES = {
     "GroundingEvaluator": "grounding",
     "GroundingSample": "grounding",
     "OpenAdaptWandbCallback": "callback",
     "WandbLogger": "wandb_logger",
+    "read_samples": "grounding",
     "read_sft_samples": "grounding",
 }
 

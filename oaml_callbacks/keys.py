@@ -53,32 +53,89 @@ KEYS: tuple[Key, ...] = (
         f"eval/{GROUNDING_ACCURACY}",
         "history",
         "share, 0-1, higher is better",
-        "predictions whose click lies in the target's box (edges count), over **all** samples: "
-        "unreadable output is a miss",
+        "answers that point into the target (edges count), over **all** samples: an unreadable answer is a miss. "
+        "A target without a box is a point with a tolerance, 0.05 of the screen by default",
+    ),
+    Key(
+        f"eval/{GROUNDING_ACCURACY_LOW}, eval/{GROUNDING_ACCURACY_HIGH}",
+        "history",
+        "share, 0-1",
+        "the accuracy's 95 % Wilson interval: how far chance alone could have moved it",
+    ),
+    Key(
+        f"eval/{GROUNDING_ACCURACY}/<group>",
+        "history",
+        "share, 0-1",
+        "the accuracy of a group that the samples name (`text`, `icon`, a platform, an application); the 50 largest",
+    ),
+    Key(
+        f"eval/{GROUNDING_ACCURACY_MACRO}",
+        "history",
+        "share, 0-1",
+        "mean of the accuracies of a benchmark's cells, where its users average so (ScreenSpot: platform and type)",
     ),
     Key(
         f"eval/{GROUNDING_DISTANCE}",
         "history",
         "share of the screen, 0-√2 for clicks on the screen, lower is better",
-        "mean Euclidean distance, x over width and y over height, from the click to the centre of the target's box, "
-        "over samples with a readable click; infinite when there is none",
+        "mean Euclidean distance, x over width and y over height, from the click to the target's point (a box's "
+        "centre), over samples with a readable click; infinite when there is none",
     ),
     Key(
         f"eval/{GROUNDING_PARSED}",
         "history",
         "share, 0-1",
-        "samples with a readable click; read beside the distance, which leaves the others out",
+        "samples with a readable click (or mark, or refusal); read beside the distance, which leaves the others out",
     ),
     Key(f"eval/{GROUNDING_CORRECT}", "history", "count", "numerator of the accuracy"),
     Key(f"eval/{GROUNDING_SAMPLES}", "history", "count", "denominator of the accuracy"),
     Key(
+        f"eval/{GROUNDING_MISSES}/near, …/wrong_side, …/elsewhere, …/unreadable",
+        "history",
+        "count",
+        "how the misses miss: within one size of the target beside it; on another half of the screen; anywhere else; "
+        "not readable",
+    ),
+    Key(
+        f"eval/{GROUNDING_FIXED}, eval/{GROUNDING_BROKEN}",
+        "history",
+        "count",
+        "samples that became right, and that became wrong, since the evaluation before (the first: since the base "
+        "model): forgetting shows here while the mean stands still",
+    ),
+    Key(
         f"eval/{GROUNDING_SKIPPED}",
         "history",
         "count",
-        "samples left out because their picture is missing or broken; written only when there are some",
+        "samples left out because their row or picture is missing or broken; written only when there are some",
+    ),
+    Key(
+        f"eval/{GROUNDING_UNREACHED}",
+        "history",
+        "count",
+        "samples that `max_seconds` left unasked; written only when there are some",
     ),
     Key(f"eval/{GROUNDING_SECONDS}", "history", "s", "wall time of the evaluation by generation"),
     Key(f"eval/{GROUNDING_SAMPLES_PER_SECOND}", "history", "1/s", "samples answered and graded per second"),
+    Key(
+        f"eval/{GROUNDING_TABLE}",
+        "history",
+        "table",
+        "graded samples, 32 at most, with target and click drawn; half of them the same every time, half what is "
+        "wrong or has just changed",
+    ),
+    Key(
+        f"eval/{GROUNDING_EMBEDDINGS}",
+        "history",
+        "table",
+        "with `embeddings=True`: the last hidden state where each of the table's answers begins",
+    ),
+    Key(
+        GROUNDING_LABELS_OK,
+        "summary",
+        "share, 0-1",
+        "gold answers of the training and evaluation rows that hit their own box, before the first step",
+    ),
     Key(
         f"best/{GROUNDING_ACCURACY}",
         "summary",
@@ -106,6 +163,13 @@ KEYS: tuple[Key, ...] = (
     Key("oaml.git", "config", "", "commit, and whether the working tree had uncommitted changes"),
     Key("oaml.chat_template_sha256", "config", "hex", "digest of the processor's chat template"),
     Key("oaml.image_processor", "config", "pixels", "the image processor's pixel limits and patch sizes"),
+    Key(
+        "oaml.grounding",
+        "config",
+        "",
+        "each evaluation set's fingerprint (samples, pictures, rules), size and rules; runs whose fingerprints differ "
+        "are not comparable",
+    ),
     Key("oaml.config", "config", "", "the training configuration as it was given (`config=`, `oaml train`)"),
 )
 
