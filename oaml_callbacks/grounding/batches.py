@@ -1,8 +1,7 @@
-"""Samples -> a model's inputs: pictures decoded and prepared in the background, one batch ahead of the model."""
+"""Samples -> a model's inputs: pictures decoded and prepared in the background while the model answers."""
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +18,8 @@ from .screen import resized_size
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DECODERS = min(4, os.cpu_count() or 1)
-"""Threads that decode a batch's pictures."""
+AHEAD = 2
+"""Batches begun before the model asks for them: one being decoded, and one being made into tensors."""
 SMALLEST_SIDE = 2
 """Pixels: a picture that is narrower or lower shows nothing to click."""
 
@@ -44,9 +43,10 @@ class Prepared:
 
 
 class BatchLoader:
-    """Prepares batches in their order, each while the model answers the one before.
+    """Prepares batches in the background, in their order, while the model answers those before.
 
-    At any time it holds one batch at most, decoded or prepared; with the one that the model has, two are in memory.
+    One thread decodes pictures and one runs the processor, so neither a sample's `open()` nor the processor is ever
+    entered twice at once. Two batches of pictures at most are decoded at any time, however many samples there are.
 
     Args:
         processor: The model's.
@@ -56,52 +56,58 @@ class BatchLoader:
     def __init__(self, processor: Any, batches: Iterable[Sequence[GroundingSample]]) -> None:
         self._processor = processor
         self._left = deque(batches)
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="oaml-decode")
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="oaml-open")
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="oaml-prepare")
-        self._coming: Future[Prepared] | None = None
+        self._coming: deque[Future[Prepared]] = deque()
 
     def __enter__(self) -> BatchLoader:
-        self._begin_next()
+        for _ in range(AHEAD):
+            self._begin_next()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pool in (self._preparer, self._decoders):
-            pool.shutdown(cancel_futures=True)
+        for pool in (self._opener, self._preparer):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._opener, self._preparer):
+            pool.shutdown()
 
     def take(self) -> Prepared:
-        """The next batch, empty where there is none left; begins the one after it.
+        """The next batch, empty where there is none left; begins another.
 
         Raises:
             SampleFailed: What happened to one of its samples is no matter of its picture; `__cause__` says what.
         """
-        coming, self._coming = self._coming, None
-        if coming is None:
+        if not self._coming:
             return Prepared()
-        batch = coming.result()
+        batch = self._coming.popleft().result()
         self._begin_next()
         return batch
 
     def _begin_next(self) -> None:
         if self._left:
-            self._coming = self._preparer.submit(prepare, self._processor, self._left.popleft(), self._decoders)
+            samples = self._left.popleft()
+            opened = self._opener.submit(_open_all, samples)
+            self._coming.append(
+                self._preparer.submit(lambda: _prepare_opened(self._processor, samples, opened.result()))
+            )
 
 
-def prepare(
-    processor: Any, samples: Sequence[GroundingSample], decoders: ThreadPoolExecutor | None = None
-) -> Prepared:
+def prepare(processor: Any, samples: Sequence[GroundingSample]) -> Prepared:
     """Open the samples' pictures and make one batch of those that can be asked.
 
     Args:
         processor: The model's.
         samples: Any number of them.
-        decoders: Threads to decode in.
 
     Raises:
         SampleFailed: Something else than a missing, broken or refused picture.
     """
-    opened = list((map if decoders is None else decoders.map)(_open, samples))
+    return _prepare_opened(processor, samples, _open_all(samples))
+
+
+def _prepare_opened(processor: Any, samples: Sequence[GroundingSample], opened: Sequence[_Opened | str]) -> Prepared:
     left_out = {sample.id: found for sample, found in zip(samples, opened, strict=True) if isinstance(found, str)}
     asked = [(s, found) for s, found in zip(samples, opened, strict=True) if not isinstance(found, str)]
     try:
@@ -137,6 +143,10 @@ class _Opened:
     @property
     def images(self) -> list[Any]:
         return [part["image"] for turn in self.chat for part in turn["content"] if "image" in part]
+
+
+def _open_all(samples: Sequence[GroundingSample]) -> list[_Opened | str]:
+    return [_open(sample) for sample in samples]
 
 
 def _open(sample: GroundingSample) -> _Opened | str:

@@ -51,7 +51,8 @@ def adapter_disabled(model: Any) -> Iterator[None]:
     """The base model of an adapted one: adapters switched off, and each layer's as it was afterwards.
 
     PEFT, switching adapters on again, switches on those that were off, sets `requires_grad` of all parameters of the
-    active ones and unsets that of the others; transformers leaves whole trained modules off.
+    active ones and unsets that of the others; transformers' `enable_adapters` leaves modules that are trained whole
+    off.
 
     Args:
         model: Adapted by PEFT or by transformers' `add_adapter`, and wrapped or not: see [`has_adapter`].
@@ -73,7 +74,8 @@ def adapter_disabled(model: Any) -> Iterator[None]:
             with inner.disable_adapter():
                 yield
         else:
-            inner.disable_adapters()
+            for layer, _ in layers:
+                layer.enable_adapters(False)
             yield
     finally:
         for layer, disabled in layers:
