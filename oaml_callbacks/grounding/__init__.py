@@ -12,6 +12,7 @@ __all__ = [
     "Action",
     "AnswerReader",
     "BoxTarget",
+    "EvaluationFailed",
     "GradedSample",
     "GroundingEvaluator",
     "GroundingReport",
