@@ -62,7 +62,7 @@ def read_samples(
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        SampleFileError: Not one row can be used, none of the pictures exist, or a `.json` file is no list.
+        SampleFileError: Not one row can be used, or a `.json` file is no list.
         ValueError: An unknown format, or an option that can't be.
     """
     path = Path(path)
@@ -72,8 +72,8 @@ def read_samples(
         raise FileNotFoundError(f"images: there is no folder {images}.")
     samples = _collect(_files_rows(path, known, images), known, options, str(path))
     if not any(not isinstance(sample.image, Path) or sample.image.is_file() for sample in samples):
-        raise SampleFileError(
-            f"{path}: none of its pictures exist; the first is {samples[0].image}. Give their folder as images=."
+        logger.warning(
+            "%s: none of its pictures exist; the first is %s. Give their folder as images=.", path, samples[0].image
         )
     return samples
 

@@ -66,7 +66,7 @@ class Row:
                 raise ValueError(f"expected one picture, found {len(value)}")
             (value,) = value
         if isinstance(value, (str, Path)) and str(value):
-            return Path(os.path.abspath(self.images / value))
+            return Path(os.path.abspath(os.path.join(self.images, value)))
         if hasattr(value, "open") or hasattr(value, "convert"):
             return value  # type: ignore[no-any-return]
         raise ValueError(f'"{name}" must be the path of a picture, found {value!r:.80}')
