@@ -20,45 +20,47 @@ def answer_embeddings(
 ) -> np.ndarray:
     """The state out of which the answer's first token is chosen: what the model has made of picture and request.
 
-    Samples are asked as an evaluation asks them, one token each. Of every batch only the state that enters the output
-    layer is kept, and of that the last position, so memory doesn't grow with the prompt, the layers or the samples.
-    The model is left as it was. Where its parameters are sharded among ranks, all of them must call this.
+    Samples are asked as an evaluation asks them, for one token each. Of a batch only the state that enters the output
+    layer is kept, and of that the last position, so memory doesn't grow with the prompt or the layers. The model is
+    left as it was. Where there are several ranks all of them must call this, with the same samples.
 
     Args:
-        model: A model with `generate`; PEFT models are fine.
+        model: A model with `generate`; wrappers and adapters are fine.
         processor: The model's processor.
-        samples: At least one; their pictures must open, as those of graded rows do.
+        samples: One at least; their pictures must open, as those of graded rows do.
         batch_size: Samples per forward pass.
 
     Returns:
-        `(samples, hidden)` in half precision; what is too large for it is its largest number.
+        `(samples, hidden)` in half precision; what is too large for it becomes its largest number.
 
     Raises:
-        ValueError: The model has no output layer to listen at, or a sample can't be asked any more.
+        ValueError: The model has no output layer to listen at.
+        EvaluationFailed: A sample can't be asked any more, or something else was raised on a rank.
     """
     import numpy as np
     import torch
 
-    from .grounding.batches import prepare
-    from .grounding.model_state import evaluation_mode
+    from .grounding.model_state import evaluation_mode, unwrapped
+    from .grounding.ranks import Ranks
+    from .grounding.sharding import Sharding
 
-    head = model.get_output_embeddings()
+    inner = unwrapped(model)
+    head = inner.get_output_embeddings()
     if head is None:
-        raise ValueError(f"{type(model).__name__} has no output layer, so there is no state before it to show.")
+        raise ValueError(f"{type(inner).__name__} has no output layer, so there is no state before it to show.")
     states: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        states.append(inputs[0][:, -1].detach().float().cpu())
+        states.append(inputs[0][:, -1].float().cpu())
 
+    ranks, sharding = Ranks(model), Sharding(model)
     handle = head.register_forward_pre_hook(keep)
     try:
         with evaluation_mode(model, processor):
             for first in range(0, len(samples), batch_size):
-                batch = samples[first : first + batch_size]
-                prepared = prepare(processor, batch)
-                if prepared.left_out:
-                    raise ValueError(f"{len(prepared.left_out)} of the samples can't be asked any more.")
-                model.generate(**prepared.inputs.to(model.device), max_new_tokens=1)
+                inputs = _inputs(processor, samples[first : first + batch_size], ranks).to(inner.device)
+                with ranks.in_step(), sharding.gathered(model):
+                    inner.generate(**inputs, max_new_tokens=1, synced_gpus=sharding.synced)
     finally:
         handle.remove()
     vectors = torch.cat(states).numpy()
@@ -71,3 +73,20 @@ def as_numbers(vector: np.ndarray) -> list[float] | None:
     import numpy as np
 
     return [float(str(number)) for number in vector] if bool(np.isfinite(vector).all()) else None
+
+
+def _inputs(processor: Any, samples: Sequence[GroundingSample], ranks: Any) -> Any:
+    """The batch as the model takes it; an error where a sample can't be asked, on every rank before any asks."""
+    from .grounding.batches import prepare
+
+    prepared = []
+
+    def get_ready() -> None:
+        batch = prepare(processor, samples)
+        if batch.left_out:
+            name, reason = batch.left_out[0]
+            raise ValueError(f"sample {name} can't be asked any more: {reason}")
+        prepared.append(batch)
+
+    ranks.together(get_ready, samples=[sample.id for sample in samples])
+    return prepared[0].inputs

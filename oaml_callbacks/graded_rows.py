@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .artifact_sender import ArtifactSender
 from .grounding.metrics import GradedSample, GroundingReport
 from .row_text import answer_text, cut, target_text
 
@@ -72,7 +73,9 @@ def log_graded_rows(run: wandb.Run, folder: Path) -> None:
     artifact = wandb.Artifact(f"run_{run.id}_graded_rows", type=ARTIFACT_TYPE)
     for path in files:
         artifact.add_file(str(path), path.name, policy="immutable", skip_cache=True)
-    run.log_artifact(artifact)
+    sender = ArtifactSender(run)
+    sender.send(artifact)
+    sender.wait()
 
 
 def row_record(row: GradedSample, step: int) -> dict[str, Any]:

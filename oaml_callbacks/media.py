@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keys
+from .artifact_sender import ArtifactSender
 from .grounding.metrics import GradedSample, GroundingReport
 from .overlays import overlays
 from .pictures import Pictures
 from .row_text import action_text, answer_text, cut, target_text
 from .table_choice import ChosenRow, choose_rows
-from .table_versions import OldVersions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,8 @@ class GroundingTables:
         self._run = run
         self._folder = Path(run.dir).parent / "grounding"
         self._pictures = Pictures(self._folder / "pictures", max_bytes=max_media_mb * 2**20)
-        self._old = OldVersions(run, keep=keep_tables)
+        self._keep = keep_tables
+        self._sender = ArtifactSender(run)
 
     def choose(self, report: GroundingReport, previous: GroundingReport | None) -> list[ChosenRow]:
         """The samples that [`table`] shows; see [`choose_rows`]."""
@@ -150,8 +151,8 @@ class GroundingTables:
         return None
 
     def close(self) -> None:
-        """Wait, for a bounded time, for the deletion of old versions that is under way."""
-        self._old.wait()
+        """Wait, for a bounded time, for tables that are on their way. To be called before the run is finished."""
+        self._sender.wait()
 
     # Inside ------------------------------------------------------------------------------------------------------
 
@@ -191,11 +192,12 @@ class GroundingTables:
         with _staging(self._folder) as staged:
             artifact.add(table, key.rpartition("/")[2])
             _remove_unnamed(staged, artifact)
-        self._run.log_artifact(artifact)
+        self._sender.send(artifact, keep=self._keep)
         # A bound table is logged as it is. Otherwise `run.log` would make an artifact that refers to this one, and
         # `wandb sync` may come to the reference first and leave it unfinished (seen with 0.31).
         table.bind_to_run(self._run, key, self._run.step)
-        self._old.drop(artifact.name.partition(":")[0], type_name=ARTIFACT_TYPE)
+        # What `run.log` does next: should it fail, it fails here, and costs the table alone.
+        table.to_json(self._run)
         return table
 
     @contextmanager
