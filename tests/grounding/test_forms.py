@@ -195,6 +195,8 @@ def test_a_refusal_is_neither_a_click_nor_unreadable(family: str, text: str) -> 
         ("seeclick", "I see 3 tabs and 12 icons."),
         ("seeclick", "(0.1, 0.2) or (0.3, 0.4) or (0.5, 0.6)"),
         ("qwen2_vl", "point_2d and bbox_2d"),
+        ("seeclick", "(0.5, 1e9)"),
+        ("aguvis", "pyautogui.click(x=0.5, y=2e1)"),
         ("uground", "It is at (500, 250)."),
         ("showui", "[0.5, 0.25, 0.1]"),
         ("gta1", "(500.5, 125.0)"),

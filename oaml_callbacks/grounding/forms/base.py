@@ -14,6 +14,9 @@ from ..action_types import Action, Space
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 """A number, as a regular expression. No exponents: no family writes them outside JSON."""
 
+NUMBER_ENDS = r"(?!\.?\w)"
+"""What a number without a bracket behind it ends with: 1e9 isn't a 1."""
+
 THINK_END = "</think>"
 
 Scale = tuple[float, float]
@@ -104,7 +107,7 @@ def last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return found.pop() if found else None
 
 
-_STANDING_ALONE = re.compile(rf"(?<![\w.]){NUMBER}")
+_STANDING_ALONE = re.compile(rf"(?<![\w.]){NUMBER}{NUMBER_ENDS}")
 _BETWEEN = re.compile(r"[\s,()\[\]]*")
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action
-from .base import NUMBER, PLACED, Form, Scale, at
+from .base import NUMBER, NUMBER_ENDS, PLACED, Form, Scale, at
 
 _LINE = re.compile(r"^[ \t]*(pyautogui|computer)\.(\w+)(.*)", re.MULTILINE)
 _ANYWHERE = re.compile(r"\b(pyautogui|computer)\.(\w+)(.*)")
-_PLACE = re.compile(rf"\bx\s*=\s*({NUMBER})\s*,\s*y\s*=\s*({NUMBER})")
+_PLACE = re.compile(rf"\bx\s*=\s*({NUMBER})\s*,\s*y\s*=\s*({NUMBER}){NUMBER_ENDS}")
 # A string that isn't closed goes to the line's end, so that its end isn't looked for again at each of its quotes.
 _STRING = re.compile(r"\"([^\"\\]*(?:\\.[^\"\\]*)*)(?:\"|\\?\Z)|'([^'\\]*(?:\\.[^'\\]*)*)(?:'|\\?\Z)")
 _KINDS = {

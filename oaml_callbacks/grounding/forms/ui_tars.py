@@ -45,7 +45,7 @@ def read(text: str, scale: Scale) -> Action | None:
     place = next((arguments[name] for name in ("start_box", "point", "start_point") if name in arguments), None)
     if not place:
         return None if kind in PLACED or (kind == "type" and words is None) else Action(kind, text=words)
-    place = place.replace("<|box_start|>", "").replace("<|box_end|>", "").strip()
+    place = place.strip().removeprefix("<|box_start|>").removesuffix("<|box_end|>").strip()
     found = _POINT.fullmatch(place) or _BOX.fullmatch(place)
     if found is None:
         return None
