@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import wandb
 
 SIZE = (1920, 1080)
-WORDS = "Invoice budget draft travel report contract meeting notes order site photos open review waiting done".split()
+WORDS = ("Invoice", "budget", "draft", "travel", "report", "contract", "order", "site", "photos", "open", "review")
 
 
 def draw_screen(rng: Random) -> Image.Image:

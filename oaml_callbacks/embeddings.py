@@ -63,9 +63,9 @@ def answer_embeddings(
                     inner.generate(**inputs, max_new_tokens=1, synced_gpus=sharding.synced)
     finally:
         handle.remove()
-    vectors = torch.cat(states).numpy()
     limit = np.finfo(np.float16).max
-    return np.clip(vectors, -limit, limit).astype(np.float16)
+    vectors: np.ndarray = torch.cat(states).clamp(-limit, limit).numpy().astype(np.float16)
+    return vectors
 
 
 def as_numbers(vector: np.ndarray) -> list[float] | None:

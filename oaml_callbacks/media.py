@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,12 +116,13 @@ class GroundingTables:
         """
         import wandb
 
-        with self._careful(key):
+        def make() -> wandb.Table:
             artifact, table = self._artifact(key), wandb.Table(columns=list(COLUMNS))
             for chosen in self.choose(report, previous):
                 table.add_data(*self._cells(chosen, step, artifact, key))
             return self._logged(table, artifact, key)
-        return None
+
+        return _unless_it_fails(make, key)
 
     def embeddings(
         self, rows: Sequence[GradedSample], vectors: np.ndarray, step: int, *, key: str = EMBEDDINGS_KEY
@@ -141,14 +142,14 @@ class GroundingTables:
 
         from .embeddings import as_numbers
 
-        with self._careful(key):
+        def make() -> wandb.Table:
             table = wandb.Table(columns=["step", "embedding", "instruction", "correct", "sample"])
             for row, vector in list(zip(rows, vectors, strict=True))[: self.max_rows]:
-                table.add_data(
-                    step, as_numbers(vector), cut(row.sample.instruction, MAX_TEXT), row.correct, row.sample.id
-                )
+                text = cut(row.sample.instruction, MAX_TEXT)
+                table.add_data(step, as_numbers(vector), text, row.correct, row.sample.id)
             return self._logged(table, self._artifact(key), key)
-        return None
+
+        return _unless_it_fails(make, key)
 
     def close(self) -> None:
         """Wait, for a bounded time, for tables that are on their way. To be called before the run is finished."""
@@ -195,17 +196,18 @@ class GroundingTables:
         self._sender.send(artifact, keep=self._keep)
         # A bound table is logged as it is. Otherwise `run.log` would make an artifact that refers to this one, and
         # `wandb sync` may come to the reference first and leave it unfinished (seen with 0.31).
-        table.bind_to_run(self._run, key, self._run.step)
+        table.bind_to_run(self._run, key, self._run.step)  # type: ignore[no-untyped-call]
         # What `run.log` does next: should it fail, it fails here, and costs the table alone.
         table.to_json(self._run)
         return table
 
-    @contextmanager
-    def _careful(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - whatever a table fails at, the numbers beside it must be logged
-            logger.warning("This evaluation has no %s: %s: %s", key, type(error).__name__, error)
+
+def _unless_it_fails(make: Callable[[], wandb.Table], key: str) -> wandb.Table | None:
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - whatever a table fails at, the numbers beside it must be logged
+        logger.warning("This evaluation has no %s: %s: %s", key, type(error).__name__, error)
+        return None
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from .row_text import on_screen
 HUMAN, PREDICTED = 0, 1
 CLASSES = {HUMAN: "human", PREDICTED: "predicted"}
 
-MARKER = 0.008
-"""Half the side of the little square around a point, as a share of the picture's longer side: 10 pixels of 1280."""
+MARKERS = {HUMAN: 0.008, PREDICTED: 0.012}
+"""Half the side of the little square around a point, as a share of the picture's longer side: 10 and 15 pixels of
+1280. A click's is the larger, so that it doesn't hide the target's point under it."""
 
 
 def overlays(row: GradedSample, size: tuple[int, int]) -> dict[str, dict[str, Any]]:
@@ -33,20 +34,20 @@ def overlays(row: GradedSample, size: tuple[int, int]) -> dict[str, dict[str, An
     if target.box is not None:
         human.append(_box(target.box, HUMAN, "within tolerance" if isinstance(target, PointTarget) else "target"))
     if target.point is not None and on_screen(target.point):
-        human.append(_box(_around(target.point, size), HUMAN, "target point"))
+        human.append(_marker(target.point, size, HUMAN, "target point"))
     if action.box is not None and _overlaps_screen(action.box):
         predicted.append(_box(action.box, PREDICTED, "answered box"))
     if action.point is not None and on_screen(action.point):
-        predicted.append(_box(_around(action.point, size), PREDICTED, action.kind or "click"))
+        predicted.append(_marker(action.point, size, PREDICTED, action.kind or "click"))
     return {
         "human": {"box_data": human, "class_labels": CLASSES},
         "predicted": {"box_data": predicted, "class_labels": CLASSES},
     }
 
 
-def _around(point: tuple[float, float], size: tuple[int, int]) -> Box:
-    across, down = (MARKER * max(size) / side for side in size)
-    return point[0] - across, point[1] - down, point[0] + across, point[1] + down
+def _marker(point: tuple[float, float], size: tuple[int, int], class_id: int, caption: str) -> dict[str, Any]:
+    across, down = (MARKERS[class_id] * max(size) / side for side in size)
+    return _box((point[0] - across, point[1] - down, point[0] + across, point[1] + down), class_id, caption)
 
 
 def _overlaps_screen(box: Box) -> bool:

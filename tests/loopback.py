@@ -79,11 +79,12 @@ class Loopback:
         if operation.startswith("Probe") or operation.endswith("Fields"):  # what wandb 0.22 asks of a server's schema
             types = ("QueryType", "MutationType", "ServerInfoType", "ServerSettingsType", "RunType", "TypeInfo")
             known = [{"name": name} for name in ("serverInfo", "cliVersionInfo")]
-            return dict.fromkeys(types, {"fields": known, "inputFields": known})
+            return {name: {"fields": known, "inputFields": known} for name in types}
         if operation in answers:
             return answers[operation](given.get("input", given))
         paths = [str(path) for path in given.get("files") or []]
         places = [{"name": path, "uploadUrl": f"{self.url}/storage/run/{path}"} for path in paths]
+        inside = {"id": "UHJv", "name": PROJECT, "entity": {"id": "RW50", "name": ENTITY}}
         run = {
             "id": "UnVu",
             "files": {
@@ -94,9 +95,9 @@ class Loopback:
             "displayName": "run",
             "projectId": "1",
             "historyLineCount": 0,
-            "project": {"id": "UHJv", "name": PROJECT, "entity": {"id": "RW50", "name": ENTITY}},
+            "project": inside,
         }
-        project = {"run": run, "bucket": run, "artifactType": self._listed(given), "artifact": None, **run["project"]}
+        project = {"run": run, "bucket": run, "artifactType": self._listed(given), "artifact": None, **inside}
         return {
             "upsertBucket": {"bucket": run, "inserted": True},
             "createRunFiles": {"runID": "UnVu", "uploadHeaders": [], "files": places},
