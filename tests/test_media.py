@@ -18,6 +18,7 @@ from oaml_callbacks.grounding.metrics import GroundingReport
 from oaml_callbacks.media import COLUMNS, TABLE_KEY, GroundingTables
 from oaml_callbacks.testing import RecordedArtifact, RecordedRun, read_run
 
+from .builders import arguments, evaluator, read_back, trainer
 from .graded import OUTSIDE, evaluation, graded, picture, report
 from .loopback import API_KEY, loopback
 
@@ -189,3 +190,18 @@ def test_an_offline_run_that_is_synced_sends_tables_with_every_picture_once(offl
             screenshot = row[table["columns"].index("screenshot")]
             assert server.content(version, screenshot["path"]).startswith(b"\xff\xd8")  # a JPEG's first bytes
     assert len([key for key in server.uploads if key.endswith(".jpg")]) == 3
+
+
+def test_a_trainers_evaluation_is_one_row_with_its_table_beside_a_progress_bar_that_copies_logs(
+    offline: Path, screens: Path
+) -> None:
+    from oaml_callbacks import OpenAdaptWandbCallback
+
+    callback = OpenAdaptWandbCallback(grounding=evaluator(screens), baseline=False)
+    training = trainer(screens, arguments(offline, max_steps=5, disable_tqdm=False), [callback])
+    training.train()
+    run = read_back(callback, offline)
+    (row,) = [row for row in run.rows if TABLE_KEY in row]
+    assert {"eval/loss", "eval/grounding_accuracy", "train/global_step"} <= set(row)
+    assert [row for row in run.rows if "eval/loss" in row] == [row]
+    assert not any("grounding_table" in name for entry in training.state.log_history for name in entry)
