@@ -73,7 +73,7 @@ class AnswerReader:
                     'space="pixels" needs resized_size=(width, height): the size of the picture as the processor '
                     "resized it (grounding.screen.ResizedSizes finds it)."
                 )
-        elif not (len(resized_size) == 2 and min(resized_size) > 0):
+        elif not (len(resized_size) == 2 and resized_size[0] > 0 < resized_size[1]):
             raise ValueError(f"resized_size must be a positive (width, height), found {resized_size!r}")
         if text.isascii():
             return self._read(text, resized_size)

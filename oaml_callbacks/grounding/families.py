@@ -187,7 +187,7 @@ FAMILIES: dict[str, Family] = {
 """Every known family by name."""
 
 ANY_FAMILY: tuple[Form, ...] = (
-    TOOL_CALL, POINTS_TAG, JSON_OBJECTS, LAST_BOX, BOX_TAG, UI_TARS, PIXELS, SHARES, OPENADAPT, NO_TARGET,
+    TOOL_CALL, POINTS_TAG, JSON_OBJECTS, LAST_BOX, BOX_TAG, OPENADAPT, UI_TARS, PIXELS, SHARES, NO_TARGET,
     WHOLE_CORNERS, WHOLE_DOUBLE, WHOLE_PAIR, WHOLE_BOX, XY_OBJECT, CLICK,
 )  # fmt: skip
 """What is tried, in this order, where no family is given: forms that cannot be mistaken for anything else, wherever

@@ -7,6 +7,7 @@ import random
 import re
 import string
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -121,17 +122,15 @@ def mutate(rng: random.Random, text: str) -> str:
     return text
 
 
-def strings(count: int) -> list[str]:
+def strings(count: int) -> Iterator[str]:
     rng = random.Random(0)
     forms = [form for family in FORMS.values() for form in family]
-    made = []
     for i in range(count):
         if i % 5 == 0:
-            made.append("".join(rng.choices(PIECES, k=rng.randrange(14))))
+            yield "".join(rng.choices(PIECES, k=rng.randrange(14)))
             continue
         text = answer(rng.choice(forms), rng.choice([rng.randrange(1000), 0.25]), rng.randrange(1000))
-        made.append(mutate(rng, text + rng.choice(forms) if rng.random() < 0.1 else text))
-    return made
+        yield mutate(rng, text + rng.choice(forms) if rng.random() < 0.1 else text)
 
 
 def test_thousands_of_mutated_answers_are_read_without_a_crash_or_a_made_up_point() -> None:
@@ -144,9 +143,9 @@ def test_thousands_of_mutated_answers_are_read_without_a_crash_or_a_made_up_poin
 def test_a_million_random_and_mutated_strings_are_read_without_a_crash_or_a_made_up_point() -> None:
     read = 0
     for i, text in enumerate(strings(1_000_000)):
-        action = check(ALL_READERS[i % len(ALL_READERS)], text)
-        read += action.status == "ok"
-    assert read > 10_000  # they are near enough to real answers
+        for reader in (ALL_READERS[i % len(ALL_READERS)], ANY_READERS[i % len(ANY_READERS)]):
+            read += check(reader, text).status == "ok"
+    assert read > 100_000  # they are near enough to real answers
 
 
 MEGABYTE = 1_000_000
@@ -180,3 +179,23 @@ def test_an_answer_of_a_megabyte_takes_well_under_a_second(text: str) -> None:
 def test_a_megabyte_of_anything_takes_every_reader_well_under_a_second(reader: AnswerReader) -> None:
     for text in [*AWKWARD, *(piece * (MEGABYTE // len(piece)) for piece in REPEATED)]:
         check_time(reader, text)
+
+
+PLACELESS = {
+    "openadapt": ['Action: TYPE(text="a")', "Action: TYPE([1], 'a')", "Action : KEY(a)", "Action: ACTION(type=a)"],
+    "ui_tars": ["Action: scroll(start_box='(1,2)', direction='up')", 'Action: type(content="a\\n")'],
+    "qwen3_vl": ['{"name": "computer_use", "arguments": {"action": "key", "keys": ["a"]}}'],
+    "opencua": ["pyautogui.write(message='a')", "pyautogui.hotkey(['a', \"b\"])", "computer.terminate(status='a')"],
+}
+FILLERS = [" ", *(pytest.param(filler, marks=pytest.mark.slow) for filler in ("1", "(", '"', "\\", "x", "\n"))]
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+def test_no_answer_that_breaks_off_into_a_run_of_one_character_takes_long(filler: str) -> None:
+    for family, forms in FORMS.items():
+        for text in (*(answer(form, 1, 2) for form in forms), *PLACELESS.get(family, ())):
+            for cut in range(len(text) + 1):
+                for reader in (READERS[family], ANY_READERS[0]):
+                    start = time.process_time()
+                    reader.read(text[:cut] + filler * 20_000 + "~", resized_size=SIZE)
+                    assert time.process_time() - start < 0.2, (reader, text[:cut])

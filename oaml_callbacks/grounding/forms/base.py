@@ -90,7 +90,11 @@ def in_box(kind: str, edges: list[float], scale: Scale, text: str | None = None)
         return REFUSAL
     if not math.isfinite(x1 + y1 + x2 + y2):
         return None
-    box = (min(x1, x2) / width, min(y1, y2) / height, max(x1, x2) / width, max(y1, y2) / height)
+    if x1 > x2:
+        x1, x2 = x2, x1
+    if y1 > y2:
+        y1, y2 = y2, y1
+    box = (x1 / width, y1 / height, x2 / width, y2 / height)
     return Action(kind, ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height), box, text)
 
 

@@ -14,14 +14,14 @@ from ..action_types import Action
 from .base import NUMBER, Form, Scale, always, at_numbers, in_box, last, only_numbers
 
 _OPEN = "<|box_start|>"
-_PAIR = rf"[(\[]*\s*({NUMBER})\s*,\s*({NUMBER})\s*[)\]]*"
-_BOX = re.compile(rf"<\|box_start\|>\s*{_PAIR}\s*,\s*{_PAIR}\s*<\|box_end\|>")
-_BOX_TAG = re.compile(rf"<box>\s*{_PAIR}\s*,\s*{_PAIR}\s*</box>")
+_PAIR = rf"[(\[\s]*({NUMBER})\s*,\s*({NUMBER})[)\]\s]*"
+_BOX = re.compile(rf"<\|box_start\|>{_PAIR},{_PAIR}<\|box_end\|>")
+_BOX_TAG = re.compile(rf"<box>{_PAIR},{_PAIR}</box>")
 
 
 def read_last(text: str, scale: Scale) -> Action | None:
     """The last box between tokens."""
-    return _action(last(_BOX, text), scale)
+    return _action(_BOX.match(text, text.rfind(_OPEN)) or last(_BOX, text), scale)
 
 
 def read_first(text: str, scale: Scale) -> Action | None:
@@ -40,7 +40,7 @@ def read_numbers(text: str, scale: Scale) -> Action | None:
 
 
 def _action(found: re.Match[str] | None, scale: Scale) -> Action | None:
-    return None if found is None else in_box("click", [float(number) for number in found.groups()], scale)
+    return None if found is None else in_box("click", list(map(float, found.groups())), scale)
 
 
 LAST_BOX = Form("<|box_start|>", read_last, mark=_OPEN, space="relative1000")

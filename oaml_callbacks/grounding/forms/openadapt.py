@@ -24,10 +24,10 @@ _CLICK = re.compile(r" CLICK\(x=(\d+\.\d+), y=(\d+\.\d+)\)")
 _ANSWER = re.compile(r"[Aa][Cc][Tt][Ii][Oo][Nn](?<!\w{7})\s*:\s*(?=\S)")
 _ACTION = re.compile(
     rf"(?<![\w.])(?:CLICK\s*\(\s*(?:x\s*=\s*(?P<x>{NUMBER})\s*,\s*y\s*=\s*(?P<y>{NUMBER})|\[(?P<mark>\d{{1,9}})\])\s*\)"
-    rf"|TYPE\s*\(\s*(?:text\s*=|\[(?P<field>\d{{1,9}})\]\s*,)?\s*(?:{_STRING.format('typed')})\s*\)"
+    rf"|TYPE\s*\(\s*(?:text\s*=\s*|\[(?P<field>\d{{1,9}})\]\s*,\s*)?(?:{_STRING.format('typed')})\s*\)"
     rf"|(?P<plain>WAIT|DONE)\s*\(\s*\)"
     rf"|ACTION\s*\(\s*type\s*=\s*(?P<type>\w+)\s*\)"
-    rf"|(?P<named>KEY|SCROLL)\s*\(\s*(?P<what>[^()\n]*)\)"
+    rf"|(?P<named>KEY|SCROLL)\s*\((?P<what>(?!\s*\w+\s*=)[^()\n]*)\)"
     rf"|DRAG\s*\(\s*(?P<x1>{NUMBER})\s*,\s*(?P<y1>{NUMBER})\s*,\s*{NUMBER}\s*,\s*{NUMBER}\s*\))",
     re.IGNORECASE | re.DOTALL,
 )
@@ -40,36 +40,38 @@ _KINDS = {
 
 def read(text: str, scale: Scale) -> Action | None:
     """The first action of the last line that begins with `Action:`."""
-    start = text.rfind(_WORD)
-    if start >= 0:
-        click = _CLICK.match(text, start + len(_WORD))
-        if click and (click.end() == len(text) or "action" not in text[click.end() :].lower()):
-            return at("click", click[1], click[2], scale)
-    start = 0
-    for word in _ANSWER.finditer(text):
-        start = word.end()
-    found = _ACTION.search(text, start)
+    start = text.rfind(_WORD) + len(_WORD)
+    rest = text[start:]
+    if start < len(_WORD) or "action" in rest.lower() or not rest.strip():
+        start = 0  # not the last one, or none: look for it in any spelling
+        for word in _ANSWER.finditer(text):
+            start = word.end()
+        found = _ACTION.search(text, start)
+    elif click := _CLICK.match(text, start):
+        return at("click", click[1], click[2], scale)
+    else:
+        found = _ACTION.search(text, start)
     # What is typed may go on beyond the line, but has to begin in it.
-    if found is None or (start and "\n" in text[start : found.start()]):
+    if found is None or (start and "\n" in text[start : found.start()].lstrip()):
         return None
     return _action(found, scale)
 
 
 def _action(found: re.Match[str], scale: Scale) -> Action | None:
-    group = found.groupdict()
-    if group["x"]:
-        return at("click", group["x"], group["y"], scale)
-    if group["x1"]:
-        return at("drag", group["x1"], group["y1"], scale)
-    number = group["mark"] or group["field"]
-    name = found[0].partition("(")[0].strip().lower()
-    if name == "action":
-        return Action(_KINDS.get(group["type"].lower(), "other"))
-    text = group["what"] and group["what"].strip()
-    for typed in (group["typed"], group["typed_"]):
-        if typed is not None:
-            text = _ESCAPED.sub(r"\1", typed)
-    return Action(name, text=text, mark=int(number) if number else None)
+    last = found.lastgroup or ""
+    if last in ("y", "y1"):
+        kind, first = ("click", "x") if last == "y" else ("drag", "x1")
+        return at(kind, found[first], found[last], scale)
+    if last == "mark":
+        return Action("click", mark=int(found["mark"]))
+    if last in ("typed", "typed_"):
+        mark = int(found["field"]) if found["field"] else None
+        return Action("type", text=_ESCAPED.sub(r"\1", found[last]), mark=mark)
+    if last == "what":
+        return Action(found["named"].lower(), text=found["what"].strip())
+    if last == "type":
+        return Action(_KINDS.get(found["type"].lower(), "other"))
+    return Action(found["plain"].lower())
 
 
 OPENADAPT = Form("openadapt", read, mark="(", space="normalized")

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action, Space
-from .base import NUMBER, PLACED, Form, Scale, at_numbers
+from .base import NUMBER, PLACED, Form, Scale, at, at_numbers
 
 _ANSWER = "Action:"
+# As nearly every answer goes on.
+_CLICK = re.compile(rf" click\(start_box='\(({NUMBER}),({NUMBER})\)'\)\Z")
 _CALL = re.compile(r"\s*(\w+)\s*\(")
-_ARGUMENT = re.compile(r"\s*,?\s*(\w+)\s*=\s*(?:'([^'\\]*(?:\\.[^'\\]*)*)'|\"([^\"\\]*(?:\\.[^\"\\]*)*)\")", re.DOTALL)
+_ARGUMENT = re.compile(r"[\s,]*(\w+)\s*=\s*(?:'([^'\\]*(?:\\.[^'\\]*)*)'|\"([^\"\\]*(?:\\.[^\"\\]*)*)\")", re.DOTALL)
 _END = re.compile(r"\s*(?:\)(?:\s*\Z|\n\n)|\Z)")
 _POINT = re.compile(rf"<point>\s*({NUMBER})[\s,]+({NUMBER})\s*</point>")
 _BOX = re.compile(rf"[(\[]?\s*({NUMBER})\s*,\s*({NUMBER})\s*(?:,\s*({NUMBER})\s*,\s*({NUMBER})\s*)?[)\]]?")
@@ -30,7 +32,16 @@ _SPACES: dict[str, Space] = {"qwen2_vl": "relative1000", "qwen2_5_vl": "pixels"}
 def read(text: str, scale: Scale) -> Action | None:
     """The first call after the last `Action:`."""
     start = text.rfind(_ANSWER)
-    call = _CALL.match(text, start + len(_ANSWER)) if start >= 0 else None
+    if start < 0:
+        return None
+    start += len(_ANSWER)
+    if click := _CLICK.match(text, start):
+        return at("click", click[1], click[2], scale)
+    return _any_call(text, start, scale)
+
+
+def _any_call(text: str, start: int, scale: Scale) -> Action | None:
+    call = _CALL.match(text, start)
     if call is None or call[1] not in _KINDS:
         return None
     arguments: dict[str, str] = {}
