@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 
 from ..action_types import Action
-from .base import NUMBER, Form, Scale, always, at_numbers, in_box, last, only_numbers
+from .base import NUMBER, Form, Scale, always, at, at_numbers, in_box, last, only_numbers
 
 _OPEN = "<|box_start|>"
 _PAIR = rf"[(\[\s]*({NUMBER})\s*,\s*({NUMBER})[)\]\s]*"
 _BOX = re.compile(rf"<\|box_start\|>{_PAIR},{_PAIR}<\|box_end\|>")
+_POINT = re.compile(rf"[(\[]({NUMBER}), ?({NUMBER})[)\]]")  # as nearly every answer of SeeClick's is
 _BOX_TAG = re.compile(rf"<box>{_PAIR},{_PAIR}</box>")
 
 
@@ -36,6 +37,8 @@ def read_box_tag(text: str, scale: Scale) -> Action | None:
 
 def read_numbers(text: str, scale: Scale) -> Action | None:
     """The only point or box in the text, where there are no tokens."""
+    if point := _POINT.fullmatch(text):
+        return at("click", point[1], point[2], scale)
     return None if _OPEN in text or "<box>" in text else at_numbers("click", only_numbers(text), scale)
 
 
