@@ -66,7 +66,7 @@ KEYS: tuple[Key, ...] = (
         f"eval/{GROUNDING_ACCURACY}/<group>",
         "history",
         "share, 0-1",
-        "the accuracy of a group that the samples name (`text`, `icon`, a platform, an application); the 50 largest",
+        "the accuracy of a group that the samples name (`text`, `icon`, a platform, an application); the 100 largest",
     ),
     Key(
         f"eval/{GROUNDING_ACCURACY_MACRO}",

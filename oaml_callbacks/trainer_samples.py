@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ MAX_SAMPLES = 128
 """How many rows of the evaluation set are answered by generation where nobody said how many."""
 MAX_TRAINING_LABELS = 1000
 """How many training rows' labels are read before the first step."""
-_SEED = 0
 
 _EXAMPLE = 'grounding=GroundingEvaluator(read_samples("eval.jsonl", format="sft"))'
 
@@ -48,7 +46,7 @@ def own_samples(
         resized: What the processor makes of a picture of some width and height; needed for answers in its pixels.
         name: What the notice calls it.
     """
-    from .grounding import PointTarget, SampleFileError, samples_from_dataset
+    from .grounding import PointTarget, SampleFileError, chosen_indices, samples_from_dataset
 
     columns = _columns(dataset)
     if columns is None:
@@ -60,7 +58,7 @@ def own_samples(
             f"Clicks are not measured: the rows of {name} are {found}, and only rows with images and messages can be "
             f"answered and graded. To measure clicks, give samples: OpenAdaptWandbCallback({_EXAMPLE}).",
         )
-    indices = drawn(len(dataset), MAX_SAMPLES)
+    indices = chosen_indices(len(dataset), MAX_SAMPLES)
     try:
         samples = samples_from_dataset(dataset, format="sft", indices=indices, reader=reader, resized=resized)
     except SampleFileError as error:
@@ -87,21 +85,16 @@ def training_labels(dataset: Any, *, reader: AnswerReader, resized: Resized | No
 
     At most `MAX_TRAINING_LABELS` rows, drawn from the whole set by a fixed seed.
     """
-    from .grounding import SampleFileError, samples_from_dataset
+    from .grounding import SampleFileError, chosen_indices, samples_from_dataset
 
     columns = _columns(dataset)
     if columns is None or not {"images", "messages", "bbox"} <= columns:
         return None
     try:
-        indices = drawn(len(dataset), MAX_TRAINING_LABELS)
+        indices = chosen_indices(len(dataset), MAX_TRAINING_LABELS)
         return samples_from_dataset(dataset, format="sft", indices=indices, reader=reader, resized=resized)
     except SampleFileError:
         return None  # every row is broken, which training itself will say
-
-
-def drawn(count: int, most: int) -> Sequence[int]:
-    """At most `most` of the indices below `count`, in order; the same ones each time."""
-    return range(count) if count <= most else sorted(random.Random(_SEED).sample(range(count), most))
 
 
 def same_rows(dataset: Any, other: Any) -> bool:

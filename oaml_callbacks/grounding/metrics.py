@@ -12,7 +12,7 @@ from .actions import Action
 from .samples import GroundingSample
 from .targets import Box
 
-MAX_GROUPS = 50
+MAX_GROUPS = 100
 """Groups that get an accuracy of their own; the largest, where there are more."""
 
 Outcome = Literal["correct", "unreadable", "near", "wrong_side", "elsewhere", "no_place"]

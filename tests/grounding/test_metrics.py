@@ -142,10 +142,10 @@ def test_a_name_that_two_groupings_share_is_told_apart() -> None:
 
 
 def test_only_the_largest_groups_get_a_key() -> None:
-    rows = [graded(HIT, app=f"app{i:03}") for i in range(80)] + [graded(MISS, app="app079")]
+    rows = [graded(HIT, app=f"app{i:03}") for i in range(140)] + [graded(MISS, app="app139")]
     groups = [name for name in grounding_metrics(rows) if "accuracy/" in name]
-    assert len(groups) == 50
-    assert "grounding_accuracy/app079" in groups
+    assert len(groups) == 100
+    assert "grounding_accuracy/app139" in groups
 
 
 def test_what_became_right_and_what_became_wrong() -> None:
