@@ -41,7 +41,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "bare": lambda model: model,
     "wrapped": Wrapper,
     "wrapped twice": lambda model: Wrapper(Wrapper(model)),
-    "compiled and wrapped": lambda model: Wrapper(torch.compile(model)),
+    "compiled and wrapped": lambda model: Wrapper(torch.compile(model)),  # type: ignore[arg-type]
     "compiled": torch.compile,
 }
 
@@ -129,9 +129,9 @@ class UnslothModel(nn.Module):
             if hasattr(module, "gradient_checkpointing"):
                 module.gradient_checkpointing = training
         if training:
-            del self._flag_for_generation
+            del self.__dict__["_flag_for_generation"]
         else:
-            self._flag_for_generation = True
+            self.__dict__["_flag_for_generation"] = True
 
     def get_base_model(self) -> Any:
         return self.model
@@ -187,7 +187,7 @@ def frozen() -> Any:
     model = get_peft_model(build_model("qwen3_vl", builders.processor()), LoraConfig(**LORA, init_lora_weights=False))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_A" in name and "layers.0" in name)
-    layer = next(module for module in model.modules() if hasattr(module, "lora_A"))
+    layer: Any = next(module for module in model.modules() if hasattr(module, "lora_A"))
     layer.enable_adapters(False)
     return model
 
