@@ -32,9 +32,12 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     from oaml_callbacks import open_runs
     from oaml_callbacks.testing import offline_wandb
 
-    for name in [name for name in os.environ if name.startswith(("WANDB_", "OAML_"))]:
-        monkeypatch.delenv(name)
-    with offline_wandb(tmp_path):
-        yield tmp_path
-        # Tests that leave their run open must not hand it to the next one.
-        open_runs.make_room()
+    with pytest.MonkeyPatch.context() as clean:
+        for name in [name for name in os.environ if name.startswith(("WANDB_", "OAML_"))]:
+            clean.delenv(name)
+        with offline_wandb(tmp_path):
+            yield tmp_path
+            # Tests that leave their run open must not hand it to the next one.
+            open_runs.make_room()
+            # What a test has set goes before what was set for it, or it would come back after it.
+            monkeypatch.undo()

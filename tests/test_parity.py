@@ -92,8 +92,7 @@ def test_variables_that_stock_honours_are_honoured(
 def test_options_win_over_variables(screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_PROJECT", "from-env")
     callback = OpenAdaptWandbCallback(
-        grounding=None,
-        project="p", run_name="n", group="g", tags=["t"], notes="Why.", config={"lora": {"r": 4}}
+        grounding=None, project="p", run_name="n", group="g", tags=["t"], notes="Why.", config={"lora": {"r": 4}}
     )
     builders.trainer(screens, builders.arguments(offline, run_name="other"), [callback]).evaluate()
     run = builders.read_back(callback, offline)

@@ -127,7 +127,7 @@ class UnslothModel(nn.Module):
         os.environ["UNSLOTH_RETURN_LOGITS"] = str(int(not training))
         for module in self.modules():
             if hasattr(module, "gradient_checkpointing"):
-                module.gradient_checkpointing = training
+                module.gradient_checkpointing = training  # type: ignore[assignment]
         if training:
             del self.__dict__["_flag_for_generation"]
         else:
