@@ -27,6 +27,9 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/callback_cost.py
+	$(BIN)/python benchmarks/batched_generation.py
+	$(BIN)/python benchmarks/parse_and_grade.py
+	$(BIN)/python benchmarks/table_cost.py
 
 clean:
 	rm -rf .venv .venv-floor demo_data training_output wandb

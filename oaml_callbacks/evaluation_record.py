@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from . import keys
 from .best import BestEvaluations
 from .click_meter import TABLE_SEED, Measured
-from .graded_rows import GradedRowsFile, log_graded_rows
-from .media import GroundingTables
 
 if TYPE_CHECKING:
     from .grounding import GroundingEvaluator
+    from .media import GroundingTables
     from .wandb_logger import WandbLogger
 
 logger = logging.getLogger(__name__)
@@ -64,6 +63,8 @@ class EvaluationRecord:
         self._best = BestEvaluations()
         self._rows_folder = tracker.folder / "grounding" / "rows"
         self._rows_lost = False
+        from .media import GroundingTables
+
         self._tables: GroundingTables | None = None
         if options.max_rows:
             self._tables = GroundingTables(
@@ -119,13 +120,22 @@ class EvaluationRecord:
 
     def close(self) -> None:
         """Log the graded rows, before the run is finished."""
+        from .graded_rows import log_graded_rows
+
         run = self._tracker.run if self._tracker.enabled else None
-        if run is not None:
-            log_graded_rows(run, self._rows_folder)
-        if self._tables is not None:
-            self._tables.close()
+        try:
+            if run is not None:
+                log_graded_rows(run, self._rows_folder)
+            if self._tables is not None:
+                self._tables.close()
+        except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the run must still be finished
+            logger.warning(
+                "The graded rows in %s are not in W&B: %s: %s", self._rows_folder, type(error).__name__, error
+            )
 
     def _write_rows(self, measured: Measured, step: int) -> None:
+        from .graded_rows import GradedRowsFile
+
         assert measured.report is not None
         row = {keys.trainer_key(name): value for name, value in measured.metrics.items()}
         accuracy = keys.trainer_key(f"{measured.split}_{keys.GROUNDING_ACCURACY}")
