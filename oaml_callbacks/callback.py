@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -185,8 +186,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         """Open the run, look at the labels, and measure the base model."""
         self.begin(args, state, control, model=model, processing_class=processing_class)
         self._begun = False
-        # A training that goes on from a checkpoint has had its baseline, and so has one that is begun again.
-        if self._grounds(args) and state.global_step == 0 and self.baseline is None:
+        if self._grounds(args):
             self._prepare(args, state, model, processing_class)
 
     def on_train_end(
@@ -194,6 +194,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     ) -> None:
         """Note that the training came to its end. The run stays open: evaluations may follow."""
         self.in_training = False
+        self._clicks.end()
+        if self._record is not None:
+            self._record.log_rows()  # now, since the user may finish the run
         if self._tracker is not None:
             self._tracker.update_summary({keys.OUTCOME: "finished"})
 
@@ -204,6 +207,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     def on_training_error(self, error_type: type[BaseException]) -> None:
         """Note that the training died. Its run stays open, and is marked at once."""
         self._begun = False
+        self._clicks.end()
         if self.in_training:
             self.in_training, self._error = False, error_type
             if self._tracker is not None:
@@ -273,6 +277,10 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             missing = {name: value for name, value in metrics.items() if name not in evaluation.logged}
         if missing and self._tracking == "on" and state.is_world_process_zero:
             self._write(self._open(args, state, model, processing_class), missing, state, measured)
+        if self._clicks.failed and chosen_by_grounding(args):
+            # Without it the Trainer would end in a KeyError; with this no checkpoint is taken for the best.
+            name = f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}"
+            metrics.setdefault(name, -math.inf if args.greater_is_better else math.inf)
 
     def on_predict(
         self,
@@ -408,16 +416,18 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     def _prepare(self, args: TrainingArguments, state: TrainerState, model: Any, processor: Any) -> None:
         """Before the first step: are the labels right, and how well does the base model click?"""
         trainer = self._trainer() if self._trainer is not None else None
-        eval_dataset = getattr(trainer, "eval_dataset", None)
-        if getattr(trainer, "compute_metrics", None) is not None and self.grounding == "auto":
-            eval_dataset = None  # it may measure clicks in another way, and a baseline must be of the same
-        sets = self._clicks.sets(eval_dataset, args, model, processor)
+        self._clicks.check(model, processor)
+        # Also of a training that is resumed: the evaluation's own event has the rows without their boxes.
+        sets = self._clicks.sets(getattr(trainer, "eval_dataset", None), args, model, processor)
+        if state.global_step or self.baseline is not None:
+            return  # that had its baseline, and so has one that is begun again
         summary: dict[str, float] = {}
-        if self._record is not None:  # on world rank 0 alone
+        if state.is_world_process_zero:
             labels_ok = self._clicks.check_labels(sets, getattr(trainer, "train_dataset", None), model, processor)
             summary |= {keys.GROUNDING_LABELS_OK: labels_ok} if labels_ok is not None else {}
             for split, evaluator in sets:
-                self._record.describe(split, evaluator)
+                if self._record is not None:
+                    self._record.describe(split, evaluator)
         for split, report in self._clicks.measure_baselines(sets, model, processor).items():
             name = split.removeprefix("eval").removeprefix("_")
             for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):

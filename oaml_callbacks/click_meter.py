@@ -95,6 +95,8 @@ class ClickMeter:
         self._told: set[str] = set()
         self._asked_at: tuple[int, str] | None = None
         self._resumed_at: int | None = None
+        self.failed = False
+        """Whether the last evaluation was to be measured, and couldn't be."""
 
     @property
     def processor(self) -> Any:
@@ -113,13 +115,28 @@ class ClickMeter:
         self._asked_at = None
         self._resumed_at = state.global_step or None
 
+    def end(self) -> None:
+        """Note that the training is over: what is evaluated now is not the checkpoint that it went on from."""
+        self._resumed_at = None
+
+    def check(self, model: Any, processor: Any) -> None:
+        """Raise if the user's evaluators can't work with this model, before hours of training.
+
+        Raises:
+            ValueError: The model can't generate, or there is no processor for it.
+        """
+        from .grounding.generation import check_can_generate
+
+        for _, evaluator in self.given():
+            check_can_generate(model, evaluator.processor or processor)
+
     def sets(
         self, eval_dataset: Any, args: TrainingArguments, model: Any, processor: Any
     ) -> list[tuple[str, GroundingEvaluator]]:
         """Who will measure what in a training with this evaluation set, as far as it can be known before it."""
         if self.grounding != "auto":
             return list(self.given())
-        if eval_dataset is None or str(getattr(args.eval_strategy, "value", args.eval_strategy)) == "no":
+        if eval_dataset is None:
             return []
         named = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
         found = []
@@ -127,7 +144,8 @@ class ClickMeter:
             evaluator = self._of_own_rows(dataset, model, processor)
             if evaluator is not None:
                 found.append((f"eval_{name}" if name else "eval", evaluator))
-        return found
+        # Without evaluations there is nothing that a baseline could be compared to.
+        return [] if str(getattr(args.eval_strategy, "value", args.eval_strategy)) == "no" else found
 
     def measure_baselines(
         self, sets: list[tuple[str, GroundingEvaluator]], model: Any, processor: Any
@@ -150,6 +168,7 @@ class ClickMeter:
         Returns:
             `None` if there is nothing to measure, or it failed, which a warning then says.
         """
+        self.failed = False
         found = self._who_measures(event)
         if found is None:
             return None
@@ -158,6 +177,7 @@ class ClickMeter:
             return Measured(split, known, None, None, evaluator)
         report = self._evaluate(evaluator, event.model, event.processor)
         if report is None:
+            self.failed = True
             return None
         previous = self._previous.get(split)
         self._previous[split] = report
@@ -232,14 +252,21 @@ class ClickMeter:
             return None
         from .trainer_samples import own_samples, same_rows
 
-        for held, evaluator in self._own:
-            if same_rows(dataset, held):
-                return evaluator
+        same = [(held, evaluator) for held, evaluator in self._own if same_rows(dataset, held)]
+        if same:  # with the most columns: the others may lack the box
+            return max(same, key=lambda one: len(getattr(one[0], "column_names", None) or ()))[1]
         from .grounding import GroundingEvaluator
 
-        own = own_samples(dataset, reader=_reader(model), resized=_resized(processor))
-        self.say(own.notice)
-        evaluator = None if own.samples is None else GroundingEvaluator(own.samples)
+        evaluator = None
+        try:
+            own = own_samples(dataset, reader=_reader(model), resized=_resized(processor))
+            evaluator = None if own.samples is None else GroundingEvaluator(own.samples)
+            self.say(own.notice)
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and nobody asked for this
+            self.say(
+                f"Clicks are not measured: the evaluation set can't be read ({type(error).__name__}: {error}). "
+                "grounding=None leaves this out."
+            )
         self._own = [*self._own[-MAX_OWN_SETS + 1 :], (dataset, evaluator)]
         return evaluator
 
@@ -261,7 +288,11 @@ class ClickMeter:
     def _explain(self, report: GroundingReport, evaluator: GroundingEvaluator, model: Any) -> None:
         from .grounding.labels import explain_misses
 
-        explanation = explain_misses(report, evaluator.reader(model))
+        try:
+            explanation = explain_misses(report, evaluator.reader(model))
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this is a diagnosis alone
+            logger.debug("The misses could not be looked into: %s: %s", type(error).__name__, error)
+            return
         if explanation is not None:
             self.say(explanation, key="misses")
 
@@ -279,6 +310,7 @@ def with_vectors(measured: Measured, event: EvaluationEvent, *, max_rows: int) -
     If they can't be had, a warning says why.
     """
     from .embeddings import answer_embeddings
+    from .grounding import EvaluationFailed
     from .table_choice import choose_rows
 
     if measured.report is None or not max_rows:
@@ -287,7 +319,7 @@ def with_vectors(measured: Measured, event: EvaluationEvent, *, max_rows: int) -
     processor = measured.evaluator.processor or event.processor
     try:
         vectors = answer_embeddings(event.model, processor, [one.row.sample for one in chosen])
-    except (ValueError, OSError, RuntimeError) as error:  # out of memory is a RuntimeError
+    except (ValueError, OSError, EvaluationFailed) as error:
         logger.warning("This evaluation has no embeddings: %s: %s", type(error).__name__, error)
         return measured
     return replace(measured, vectors=vectors)
@@ -310,4 +342,9 @@ def _reader(model: Any) -> AnswerReader:
 def _resized(processor: Any) -> Callable[[int, int], tuple[int, int]] | None:
     from .grounding.screen import ResizedSizes
 
-    return ResizedSizes(processor).of if hasattr(processor, "image_processor") else None
+    if not hasattr(processor, "image_processor"):
+        return None
+    try:
+        return ResizedSizes(processor).of
+    except ValueError:  # it doesn't cut pictures into patches: no model of its kind answers in pixels
+        return None

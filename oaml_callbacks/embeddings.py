@@ -58,9 +58,18 @@ def answer_embeddings(
     try:
         with evaluation_mode(model, processor):
             for first in range(0, len(samples), batch_size):
-                inputs = _inputs(processor, samples[first : first + batch_size], ranks).to(inner.device)
-                with ranks.in_step(), sharding.gathered(model):
-                    inner.generate(**inputs, max_new_tokens=1, synced_gpus=sharding.synced)
+                batch = samples[first : first + batch_size]
+                inputs = _inputs(processor, batch, ranks).to(inner.device)
+
+                def ask(inputs: Any = inputs) -> None:
+                    with sharding.gathered(model):
+                        inner.generate(**inputs, max_new_tokens=1, synced_gpus=sharding.synced)
+
+                if sharding.synced:
+                    with ranks.in_step():
+                        ask()
+                else:
+                    ranks.together(ask, samples=[sample.id for sample in batch])
     finally:
         handle.remove()
     limit = np.finfo(np.float16).max

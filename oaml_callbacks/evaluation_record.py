@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class EvaluationRecord:
         self._described: dict[str, dict[str, Any]] = {}
         self._best = BestEvaluations()
         self._rows_folder = tracker.folder / "grounding" / "rows"
-        self._rows_lost = False
+        self._rows_lost = self._has_new_rows = False
         from .media import GroundingTables
 
         self._tables: GroundingTables | None = None
@@ -118,20 +119,26 @@ class EvaluationRecord:
             made[key] = self._tables.embeddings(rows, measured.vectors, step, key=key)
         return {key: table for key, table in made.items() if table is not None}
 
-    def close(self) -> None:
-        """Log the graded rows, before the run is finished."""
+    def log_rows(self) -> None:
+        """Log the graded rows, if there are new ones; to be called while the run is open."""
         from .graded_rows import log_graded_rows
 
         run = self._tracker.run if self._tracker.enabled else None
+        if run is None or not self._has_new_rows:
+            return
+        self._has_new_rows = False
         try:
-            if run is not None:
-                log_graded_rows(run, self._rows_folder)
-            if self._tables is not None:
-                self._tables.close()
-        except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the run must still be finished
+            log_graded_rows(run, self._rows_folder)
+        except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training must go on
             logger.warning(
                 "The graded rows in %s are not in W&B: %s: %s", self._rows_folder, type(error).__name__, error
             )
+
+    def close(self) -> None:
+        """Log what isn't logged yet, before the run is finished."""
+        self.log_rows()
+        if self._tables is not None:
+            self._tables.close()
 
     def _write_rows(self, measured: Measured, step: int) -> None:
         from .graded_rows import GradedRowsFile
@@ -140,8 +147,11 @@ class EvaluationRecord:
         row = {keys.trainer_key(name): value for name, value in measured.metrics.items()}
         accuracy = keys.trainer_key(f"{measured.split}_{keys.GROUNDING_ACCURACY}")
         best = bool(self._best.improve(accuracy, row)) or not accuracy.startswith("eval/")
+        self._has_new_rows = True
         try:
-            GradedRowsFile(self._rows_folder, measured.split).write(measured.report, step, best=best)
+            GradedRowsFile(self._rows_folder, re.sub(r"[^0-9A-Za-z_.-]", "_", measured.split)).write(
+                measured.report, step, best=best
+            )
         except OSError as error:
             if not self._rows_lost:
                 logger.warning("The graded rows are not kept: %s can't be written to: %s", _shown(error), error)

@@ -12,6 +12,7 @@ from datasets import Dataset, Image
 from torch.utils.data import IterableDataset
 
 from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback
+from oaml_callbacks.click_meter import ClickMeter
 from oaml_callbacks.grounding import AnswerReader, BoxTarget, PointTarget, read_sft_rows
 from oaml_callbacks.sft import SFTDataset
 from oaml_callbacks.trainer_samples import own_samples, same_rows
@@ -192,6 +193,48 @@ def test_datasets_are_the_same_rows_with_fewer_columns_and_not_otherwise(screens
     assert not same_rows(whole.select([0, 1]), whole)
     assert not same_rows(whole.select([3, 2, 1, 0]), whole)
     assert not same_rows([1], whole)
+    # The same requests, of other screens.
+    other = hub_dataset(screens, "train", columns=("images", "messages", "bbox"))
+    alike = other.remove_columns(["messages"]).add_column("messages", whole["messages"][:])
+    assert not same_rows(alike, whole)
+    assert not same_rows(hub_dataset(screens, columns=("images", "messages", "bbox")), whole)
+
+
+class Unreadable(list[Any]):
+    def __getitem__(self, index: Any) -> Any:
+        raise RuntimeError("the disk is gone")
+
+
+def test_a_set_that_cannot_be_read_ends_no_training_at_its_begin(
+    screens: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    meter = ClickMeter("auto", baseline=True)
+    args = builders.arguments(screens)
+    assert meter.sets(Unreadable([1, 2]), args, None, builders.processor()) == []
+    assert "the evaluation set can't be read (RuntimeError: the disk is gone)" in caplog.text
+
+
+def test_a_processor_without_patches_is_no_obstacle(screens: Path) -> None:
+    from types import SimpleNamespace
+
+    processor = SimpleNamespace(image_processor=SimpleNamespace())
+    meter = ClickMeter("auto", baseline=True)
+    ((split, evaluator),) = meter.sets(SFTDataset(rows(screens)), builders.arguments(screens), None, processor)
+    assert split == "eval"
+    assert len(evaluator.samples) == 4
+
+
+def test_a_resumed_training_finds_the_boxes_that_trl_drops(screens: Path, offline: Path) -> None:
+    first = trl_trainer(screens, offline, OpenAdaptWandbCallback(grounding=None))
+    first.train()
+    first.save_state()
+    first._save_checkpoint(first.model, trial=None)
+    callback = OpenAdaptWandbCallback()
+    again = trl_trainer(screens, offline, callback)
+    again.args.max_steps = 4
+    again.train(resume_from_checkpoint=str(offline / "out" / "checkpoint-2"))
+    assert callback.last_report is not None
+    assert [type(row.sample.target) for row in callback.last_report.rows] == [BoxTarget] * 4
 
 
 class GoneDisk:
@@ -209,10 +252,15 @@ def test_an_evaluation_that_fails_is_named_and_the_training_goes_on(
     first, second = builders.evaluator(screens).samples[:2]
     evaluator = GroundingEvaluator([first, replace(second, image=GoneDisk())], max_new_tokens=4, progress=False)
     callback = OpenAdaptWandbCallback(grounding=evaluator, baseline=False)
-    trainer = builders.trainer(screens, builders.arguments(offline, max_steps=5), [callback])
+    # Chosen by what couldn't be measured: no checkpoint is the best, and the Trainer doesn't miss the metric.
+    args = builders.arguments(
+        offline, max_steps=5, save_strategy="best", metric_for_best_model="grounding_accuracy", greater_is_better=True
+    )
+    trainer = builders.trainer(screens, args, [callback])
     with caplog.at_level(logging.WARNING):
         trainer.train()
     assert trainer.state.global_step == 5
+    assert trainer.state.best_model_checkpoint is None
     (warning,) = [r.getMessage() for r in caplog.records if "has no grounding" in r.getMessage()]
     assert "the disk is gone" in warning
     assert second.id in warning

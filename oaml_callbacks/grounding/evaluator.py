@@ -161,7 +161,7 @@ class GroundingEvaluator:
         return _Evaluation(self, model, own, ranks).run()
 
     def _digest(self) -> str:
-        content = [self.batch_size, self.rules, *(sample.id for sample in self.samples)]
+        content = [self.batch_size, self.max_seconds, self.rules, *(sample.id for sample in self.samples)]
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
