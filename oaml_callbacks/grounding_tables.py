@@ -95,7 +95,7 @@ _OUTCOMES = {
     "unreadable": "no action could be read",
     "near": "within one size of the target beside it",
     "wrong_side": "on another half of the screen",
-    "elsewhere": "farther than that, on the right half",
+    "elsewhere": "farther than that, on the same half",
     "no_place": "no place where one was asked for, or a click where refusing was right",
 }
 
