@@ -259,8 +259,12 @@ class _Evaluation:
         """Read and grade, on every rank alike: what is gathered is text, and never a picture."""
         self.seconds = max(self.seconds, outcome.seconds)
         for name, text, size, stopped in outcome.answers:
-            action = self.reader.read(text, resized_size=size)
-            self.rows.append(grade(self.by_id[name], text, action, resized_size=size, stopped=stopped))
+            try:
+                action = self.reader.read(text, resized_size=size)
+                row = grade(self.by_id[name], text, action, resized_size=size, stopped=stopped)
+            except Exception as error:  # of a reader or a target of the user's own; the same on every rank
+                raise EvaluationFailed(self.ranks.index, [name], f"{type(error).__name__}: {error}") from error
+            self.rows.append(row)
         self.skipped += len(outcome.left_out)
         if self.ranks.index == 0:
             for name, reason in outcome.left_out:
