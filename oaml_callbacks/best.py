@@ -19,6 +19,14 @@ class BestEvaluations:
     def __init__(self) -> None:
         self._ranks: dict[str, tuple[float, float]] = {}
 
+    def is_better(self, key: str, row: Mapping[str, Any]) -> bool:
+        """Whether this evaluation is better than the best so far; `key` and `row` as for [`improve`]."""
+        split = keys.split_evaluation_key(key)
+        if split is None or split[1] != keys.GROUNDING_ACCURACY or math.isnan(row[key]):
+            return False
+        prefix = split[0]
+        return prefix not in self._ranks or _rank(prefix, row) < self._ranks[prefix]
+
     def improve(self, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the summary that change with this evaluation; none if it is not the best.
 
@@ -27,17 +35,21 @@ class BestEvaluations:
             row: The evaluation's row of the history.
         """
         split = keys.split_evaluation_key(key)
-        if split is None or split[1] != keys.GROUNDING_ACCURACY:
+        if split is None or not self.is_better(key, row):
             return {}
         prefix = split[0]
-        accuracy, distance = row[key], row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
-        rank = (-accuracy, math.inf if distance is None or math.isnan(distance) else distance)
-        if math.isnan(accuracy) or (prefix in self._ranks and rank >= self._ranks[prefix]):
-            return {}
-        self._ranks[prefix] = rank
+        self._ranks[prefix] = _rank(prefix, row)
         best = {
-            keys.GROUNDING_ACCURACY: accuracy,
-            keys.GROUNDING_DISTANCE: distance,
+            keys.GROUNDING_ACCURACY: row[key],
+            keys.GROUNDING_DISTANCE: row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}"),
             "global_step": row.get(keys.STEP_KEY),
         }
         return {f"best/{prefix}{name}": value for name, value in best.items() if value is not None}
+
+
+def _rank(prefix: str, row: Mapping[str, Any]) -> tuple[float, float]:
+    """What evaluations are ordered by, the best first."""
+    distance = row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
+    return -row[f"eval/{prefix}{keys.GROUNDING_ACCURACY}"], (
+        math.inf if distance is None or math.isnan(distance) else distance
+    )

@@ -392,8 +392,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         if row:
             row[keys.STEP_KEY] = state.global_step
             # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
-            media = self._record.media(measured, state.global_step) if measured and self._record else None
-            tracker.log_row(row, media)
+            if measured is not None and self._record is not None:
+                row |= self._record.media(measured, state.global_step)
+            tracker.log_row(row)
 
     def _grounds(self, args: TrainingArguments) -> bool:
         # Which checkpoint is the best must not depend on whether somebody is looking.

@@ -118,7 +118,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     Raises:
         ConfigError: No file or several, or an option that is no field of `training:`.
     """
-    from .config import ConfigError, did_you_mean, is_switch, nearest, training_fields
+    from .config import ConfigError, is_switch, training_fields
+    from .suggest import did_you_mean, nearest
 
     paths: list[str] = []
     overrides: list[str] = []

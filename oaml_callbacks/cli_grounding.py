@@ -94,7 +94,7 @@ def check(  # noqa: PLR0917  # called by typer alone
         from rich.console import Console
 
         from .grounding.check import check_samples
-        from .grounding_tables import print_findings
+        from .grounding_summary import print_findings
 
         resized, model_type = _processor(model, max_pixels)
         reader = _reader(family, space, model_type)
@@ -136,7 +136,7 @@ def score(  # noqa: PLR0917  # called by typer alone
 
         from .grounding.labels import explain_misses
         from .grounding.score import read_predictions, row_as_json, score_as_json, score_predictions
-        from .grounding_tables import print_score
+        from .grounding_summary import print_score
 
         resized, model_type = _processor(model, max_pixels)
         reader = _reader(family, space, model_type)

@@ -286,6 +286,8 @@ class ClickMeter:
         return None
 
     def _explain(self, report: GroundingReport, evaluator: GroundingEvaluator, model: Any) -> None:
+        if "misses" in self._told or not _is_first_rank():
+            return  # it looks at every picture's size again
         from .grounding.labels import explain_misses
 
         try:
@@ -300,8 +302,12 @@ class ClickMeter:
         """Tell the user, once, and on one rank."""
         if (key or notice) not in self._told:
             self._told.add(key or notice)
-            if os.environ.get("RANK", "0") == "0":
+            if _is_first_rank():
                 logger.warning("%s", notice)
+
+
+def _is_first_rank() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def with_vectors(measured: Measured, event: EvaluationEvent, *, max_rows: int) -> Measured:

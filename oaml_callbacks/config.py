@@ -6,9 +6,8 @@ All mistakes are reported together, each with its line and the nearest name that
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -28,6 +27,7 @@ from .config_sections import (
     WandbSection,
     training_section,
 )
+from .suggest import did_you_mean, nearest
 from .yaml_lines import Document, Key, YamlError, parse_value, read_yaml
 
 
@@ -137,17 +137,6 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     config = RunConfig(**sections)
     config._folder = path.parent
     return config
-
-
-def did_you_mean(names: Iterable[str]) -> str:
-    """`; did you mean …?` with these names, or nothing where there are none."""
-    names = list(dict.fromkeys(names))
-    return f"; did you mean {' or '.join(names)}?" if names else ""
-
-
-def nearest(word: str, candidates: Iterable[str]) -> list[str]:
-    """The one of the candidates that `word` is most like, if any is like it."""
-    return get_close_matches(word, list(candidates), n=1, cutoff=0.6)
 
 
 def training_fields() -> frozenset[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keys
-from .best import BestEvaluations
 from .click_meter import TABLE_SEED, Measured
+from .values import fit_file_name
 
 if TYPE_CHECKING:
     from .grounding import GroundingEvaluator
@@ -34,9 +33,9 @@ class RecordOptions:
         ValueError: A number that is too small.
     """
 
-    max_rows: int = 32
-    max_media_mb: float = 256.0
-    keep_tables: int = 20
+    max_rows: int
+    max_media_mb: float
+    keep_tables: int
 
     def __post_init__(self) -> None:
         if self.max_rows < 0 or self.max_media_mb < 0 or self.keep_tables < 1:
@@ -61,7 +60,6 @@ class EvaluationRecord:
         self._tracker = tracker
         self._facts = dict(facts)
         self._described: dict[str, dict[str, Any]] = {}
-        self._best = BestEvaluations()
         self._rows_folder = tracker.folder / "grounding" / "rows"
         self._rows_lost = self._has_new_rows = False
         from .media import GroundingTables
@@ -146,12 +144,10 @@ class EvaluationRecord:
         assert measured.report is not None
         row = {keys.trainer_key(name): value for name, value in measured.metrics.items()}
         accuracy = keys.trainer_key(f"{measured.split}_{keys.GROUNDING_ACCURACY}")
-        best = bool(self._best.improve(accuracy, row)) or not accuracy.startswith("eval/")
+        best = self._tracker.best.is_better(accuracy, row) or not accuracy.startswith("eval/")
         self._has_new_rows = True
         try:
-            GradedRowsFile(self._rows_folder, re.sub(r"[^0-9A-Za-z_.-]", "_", measured.split)).write(
-                measured.report, step, best=best
-            )
+            GradedRowsFile(self._rows_folder, fit_file_name(measured.split)).write(measured.report, step, best=best)
         except OSError as error:
             if not self._rows_lost:
                 logger.warning("The graded rows are not kept: %s can't be written to: %s", _shown(error), error)

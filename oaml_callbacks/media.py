@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from .overlays import overlays
 from .pictures import Pictures
 from .row_text import action_text, answer_text, cut, target_text
 from .table_choice import ChosenRow, choose_rows
+from .values import fit_file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ class GroundingTables:
         import wandb
 
         # Names that begin with `run-` are W&B's own.
-        return wandb.Artifact(f"run_{self._run.id}_{re.sub(r'[^0-9A-Za-z_.-]', '_', key)}", type=ARTIFACT_TYPE)
+        return wandb.Artifact(f"run_{self._run.id}_{fit_file_name(key)}", type=ARTIFACT_TYPE)
 
     def _cells(self, chosen: ChosenRow, step: int, artifact: wandb.Artifact, key: str) -> list[Any]:
         row = chosen.row

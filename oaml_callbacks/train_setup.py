@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import keys
-from .config import ConfigError, RunConfig, did_you_mean, nearest
+from .config import ConfigError, RunConfig
+from .suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 from collections.abc import Mapping
 from numbers import Real
@@ -23,6 +24,11 @@ def as_number(value: Any) -> Any:
         return as_number(value.item())
     # A table, image or histogram that somebody put among the metrics.
     return value if type(value).__module__.startswith("wandb.") else None
+
+
+def fit_file_name(text: str) -> str:
+    """`text` as a file's or an artifact's name: letters, digits, `_`, `.` and `-`; anything else becomes `_`."""
+    return re.sub(r"[^0-9A-Za-z_.-]", "_", text)
 
 
 def plain(value: Any) -> Any:

@@ -81,7 +81,7 @@ class WandbLogger:
         self._run: wandb.Run | None = None
         self._owned = False
         self._step: int | None = None
-        self._best: BestEvaluations = continues._best if continues else BestEvaluations()
+        self.best: BestEvaluations = continues.best if continues else BestEvaluations()
         self._left_out: set[str] = set()
         self.links: dict[str, str] = {}
         self.folder: Path | None = None
@@ -205,10 +205,10 @@ class WandbLogger:
         }
         self.log_metrics({key: value for key, value in row.items() if value is not None}, step=step)
 
-    def log_row(self, row: dict[str, Any], media: Mapping[str, Any] | None = None) -> None:
+    def log_row(self, row: dict[str, Any]) -> None:
         """Write one history row under its keys as they are; values that are no numbers are left out with a warning.
 
-        Tables and the like go into the same row through `media`.
+        wandb's own values, such as tables, go as they are.
 
         The step goes into the row and never to `run.log(step=)`, which drops rows whose step is behind.
         """
@@ -218,9 +218,9 @@ class WandbLogger:
             if type(value) is not float and type(value) is not int:
                 row = self._numbers(row)
                 break
-        self._run.log({**row, **media} if media else row)
+        self._run.log(row)
         for key in row:
-            if key.endswith(keys.GROUNDING_ACCURACY) and (best := self._best.improve(key, row)):
+            if key.endswith(keys.GROUNDING_ACCURACY) and (best := self.best.improve(key, row)):
                 self.update_summary(best)
 
     def update_summary(self, values: Mapping[str, Any]) -> None:

@@ -92,6 +92,37 @@ def trainer(screens: Path, args: TrainingArguments, callbacks: Sequence[Any] = (
     return Trainer(args=args, callbacks=list(callbacks), **{**defaults, **options})
 
 
+def sft_trainer(folder: Path, train: Any, evaluation: Any, callback: Any, **options: Any) -> Any:
+    """TRL's Trainer on rows with pictures, on a CPU; an evaluation after two steps."""
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    defaults: dict[str, Any] = {
+        "output_dir": str(folder / "out"),
+        "report_to": "wandb",
+        "max_steps": 2,
+        "per_device_train_batch_size": 2,
+        "logging_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "no",
+        "max_length": None,
+        "use_cpu": True,
+        "bf16": False,
+        "disable_tqdm": True,
+        "dataset_num_proc": None,
+        "gradient_checkpointing": False,
+    }
+    return SFTTrainer(
+        model=lora_model(),
+        args=SFTConfig(**{**defaults, **options}),
+        train_dataset=train,
+        eval_dataset=evaluation,
+        processing_class=processor(),
+        callbacks=[callback],
+    )
+
+
 def evaluator(screens: Path, count: int = 4) -> GroundingEvaluator:
     """A grounding evaluator over the first `count` evaluation screens; answers are cut short, to save time."""
     return GroundingEvaluator(

@@ -193,9 +193,9 @@ class TestScore:
     ("arguments", "said"),
     [
         (["check", "none.jsonl"], "none.jsonl: No such file or directory"),
-        (["check", "{eval}", "--format", "sfd"], "no format 'sfd'.*Did you mean 'sft'"),
+        (["check", "{eval}", "--format", "sfd"], "no format 'sfd'.*did you mean sft"),
         (["check", "{eval}"], "not one of its rows can be used.*They were read in the format jsonl"),
-        (["check", "{eval}", "--format", "sft", "--family", "qwen3"], "Did you mean 'qwen3_vl'"),
+        (["check", "{eval}", "--format", "sft", "--family", "qwen3"], "did you mean qwen3_vl"),
         (["check", "{eval}", "--format", "sft", "--space", "percent"], "expected one of auto, normalized"),
         (["check", "{eval}", "--format", "sft", "--max-pixels", "99"], "give --model, too"),
         (["check", "{eval}", "--format", "sft", "--model", "./nowhere"], "--model ./nowhere: "),

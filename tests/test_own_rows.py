@@ -80,31 +80,11 @@ def test_evaluators_can_be_given_by_name(screens: Path, offline: Path) -> None:
 
 
 def trl_trainer(screens: Path, folder: Path, callback: Any, **options: Any) -> Any:
-    trl = pytest.importorskip("trl")
-    columns = ("images", "messages", "bbox")
-    return trl.SFTTrainer(
-        model=builders.lora_model(),
-        args=trl.SFTConfig(
-            output_dir=str(folder / "out"),
-            report_to="wandb",
-            max_steps=2,
-            per_device_train_batch_size=2,
-            eval_strategy="steps",
-            eval_steps=2,
-            save_strategy="no",
-            max_length=None,
-            use_cpu=True,
-            bf16=False,
-            disable_tqdm=True,
-            dataset_num_proc=None,
-            gradient_checkpointing=False,
-            **options,
-        ),
-        train_dataset=hub_dataset(screens, "train", columns=columns),
-        eval_dataset=hub_dataset(screens, columns=columns),
-        processing_class=builders.processor(),
-        callbacks=[callback],
+    pytest.importorskip("trl")
+    train, evaluation = (
+        hub_dataset(screens, name, columns=("images", "messages", "bbox")) for name in ("train", "eval")
     )
+    return builders.sft_trainer(folder, train, evaluation, callback, **options)
 
 
 def test_trls_trainer_drops_the_box_and_training_finds_it_all_the_same(screens: Path, offline: Path) -> None:

@@ -90,6 +90,30 @@ def test_the_row_that_is_shown_can_be_read(tmp_path: Path) -> None:
     assert sample.target.box == tuple(json.loads(line)["bbox"])
 
 
+def test_checking_samples_and_scoring_answers(screens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two commands as they stand, on the drawn screens, and answers in the family's form that they name."""
+    from typer.testing import CliRunner
+
+    from oaml_callbacks.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("train.jsonl", "eval.jsonl", "screens"):
+        (tmp_path / name).symlink_to(screens / name)
+    answers = []
+    for sample in read_sft_samples("eval.jsonl"):
+        assert sample.target.point is not None
+        x, y = (round(1000 * share) for share in sample.target.point)
+        answers.append(json.dumps({"id": sample.id, "answer": f'[{{"point_2d": [{x}, {y}], "label": "x"}}]'}))
+    (tmp_path / "answers.jsonl").write_text("\n".join(answers))
+    commands = re.findall(r"^oaml (grounding .*)$", README, flags=re.M)
+    assert [command.split()[1] for command in commands] == ["check", "score"]
+    check, score = (CliRunner().invoke(app, command.split()) for command in commands)
+    assert check.exit_code == 0, check.output
+    assert "8 of 8 hit their own target" in check.output
+    assert score.exit_code == 0, score.output
+    assert "8 of 8" in score.output
+
+
 def test_every_option_is_in_the_table() -> None:
     options = set(inspect.signature(OpenAdaptWandbCallback).parameters)
     table = README.split("## Options")[1].split("\n\n")[2]

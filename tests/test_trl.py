@@ -12,7 +12,7 @@ from oaml_callbacks import OpenAdaptWandbCallback
 
 from . import builders
 
-trl = pytest.importorskip("trl", reason="TRL is an optional dependency")
+pytest.importorskip("trl", reason="TRL is an optional dependency")
 
 
 def test_sft_of_a_vision_model_has_one_run_with_grounding(screens: Path, offline: Path) -> None:
@@ -25,29 +25,14 @@ def test_sft_of_a_vision_model_has_one_run_with_grounding(screens: Path, offline
         )
 
     callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens))
-    trainer = trl.SFTTrainer(
-        model=builders.lora_model(),
-        args=trl.SFTConfig(
-            output_dir=str(offline / "out"),
-            report_to="wandb",
-            max_steps=4,
-            per_device_train_batch_size=2,
-            logging_steps=2,
-            eval_strategy="steps",
-            eval_steps=2,
-            save_strategy="best",
-            metric_for_best_model="grounding_accuracy",
-            max_length=None,
-            use_cpu=True,
-            bf16=False,
-            disable_tqdm=True,
-            dataset_num_proc=None,
-            gradient_checkpointing=False,
-        ),
-        train_dataset=dataset("train"),
-        eval_dataset=dataset("eval"),
-        processing_class=builders.processor(),
-        callbacks=[callback],
+    trainer = builders.sft_trainer(
+        offline,
+        dataset("train"),
+        dataset("eval"),
+        callback,
+        max_steps=4,
+        save_strategy="best",
+        metric_for_best_model="grounding_accuracy",
     )
     trainer.train()
     run = builders.read_back(callback, offline)

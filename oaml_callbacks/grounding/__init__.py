@@ -1,9 +1,10 @@
 """How well a model clicks: samples, answers read and graded, metrics. Knows nothing of W&B or the Trainer."""
 
 from .actions import Action, AnswerReader, parse_action
-from .evaluator import EvaluationFailed, GroundingEvaluator, NoUsableSamples
+from .evaluator import GroundingEvaluator, NoUsableSamples
 from .fingerprint import fingerprint
 from .metrics import GradedSample, GroundingReport, grade, grounding_metrics
+from .ranks import EvaluationFailed
 from .readers import read_samples, read_sft_rows, read_sft_samples, sample_from_sft_row, samples_from_dataset
 from .samples import GroundingSample, SampleFileError, SampleProblem, Samples, choose, chosen_indices
 from .targets import BoxTarget, MarkTarget, PointTarget, PolygonTarget, RefusalTarget, Target

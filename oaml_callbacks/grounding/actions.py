@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import get_args
 
+from ..suggest import did_you_mean, nearest
 from .action_types import UNREADABLE, Action, Point, Space, Status
 from .families import ANY_FAMILY, FAMILIES
 from .forms.base import Form, Read, Scale
@@ -162,6 +162,5 @@ def _warn(form: Form, space: Space | None) -> None:
 
 
 def _unknown(what: str, found: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(str(found), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{what}={found!r} isn't known: expected one of {', '.join(known)}.{hint}"
+    hint = did_you_mean(nearest(str(found), known))
+    return f"{what}={found!r} isn't known: expected one of {', '.join(known)}{hint or '.'}"

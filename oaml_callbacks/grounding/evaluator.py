@@ -15,22 +15,13 @@ from .actions import AnswerReader, Space
 from .batches import BatchLoader, Prepared
 from .generation import Generator, check_can_generate
 from .metrics import GradedSample, GroundingReport, grade
-from .model_state import adapter_disabled, base_model, evaluation_mode, has_adapter
+from .model_state import base_model, evaluation_mode
 from .ranks import EvaluationFailed, Ranks
 from .samples import GroundingSample, Samples, choose
 from .sharding import Sharding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
-
-__all__ = [
-    "EvaluationFailed",
-    "GroundingEvaluator",
-    "NoUsableSamples",
-    "adapter_disabled",
-    "evaluation_mode",
-    "has_adapter",
-]
 
 logger = logging.getLogger(__name__)
 

@@ -132,12 +132,13 @@ def score_as_json(scored: Scored, reader: AnswerReader) -> dict[str, Any]:
     metrics = {name: value if math.isfinite(value) else None for name, value in scored.report.metrics.items()}
     for timing in (keys.GROUNDING_SECONDS, keys.GROUNDING_SAMPLES_PER_SECOND):
         del metrics[timing]
-    rules = {"family": reader.family, "space": reader.space, "model_type": reader.model_type}
     return {
         **metrics,
         "outcomes": scored.report.outcomes,
-        **rules,
-        "fingerprint": fingerprint([row.sample for row in scored.report.rows], rules=rules),
+        "family": reader.family,
+        "space": reader.space,
+        "model_type": reader.model_type,
+        "samples_fingerprint": fingerprint([row.sample for row in scored.report.rows], rules={}),
         "macro_over": list(scored.report.macro),
         "missing": list(scored.missing),
         "unknown": list(scored.unknown),

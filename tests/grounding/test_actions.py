@@ -138,8 +138,8 @@ def test_what_has_no_place_needs_no_space() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"family": "qwen_3vl"}, "Did you mean 'qwen3_vl'"),
-        ({"space": "pixel"}, "Did you mean 'pixels'"),
+        ({"family": "qwen_3vl"}, "did you mean qwen3_vl"),
+        ({"space": "pixel"}, "did you mean pixels"),
         ({"space": "pixels"}, "needs resized_size"),
         ({"resized_size": (0, 5)}, "positive"),
     ],

@@ -123,7 +123,7 @@ def test_an_instruction_is_put_into_the_prompt_with_its_braces(tmp_path: Path) -
     [
         ({"prompt": "Click"}, "prompt must say where the instruction goes"),
         ({"tolerance": 0}, "tolerance must be a positive share"),
-        ({"format": "screenspot_v2"}, r"no format 'screenspot_v2'.*Did you mean 'screenspot-v2'\? Known: jsonl, sft"),
+        ({"format": "screenspot_v2"}, r"no format 'screenspot_v2'.*did you mean screenspot-v2\? Known: jsonl, sft"),
         ({"format": "zzz"}, "no format 'zzz' of samples. Known: "),
     ],
 )

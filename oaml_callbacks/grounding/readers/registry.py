@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from ...suggest import did_you_mean, nearest
 from . import jsonl, mmbench_gui, osworld_g, screenspot, screenspot_pro, sft, ui_vision
 from .format import Format
 
@@ -29,6 +28,5 @@ def find_format(name: str) -> Format:
     """
     if (known := FORMATS.get(name)) is not None:
         return known
-    nearest = difflib.get_close_matches(str(name).lower().replace("_", "-"), FORMATS, n=1, cutoff=0.4)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"There is no format {name!r} of samples.{hint} Known: {', '.join(FORMATS)}.")
+    hint = did_you_mean(nearest(str(name).lower().replace("_", "-"), FORMATS))
+    raise ValueError(f"There is no format {name!r} of samples{hint or '.'} Known: {', '.join(FORMATS)}.")
