@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from .fingerprint import fingerprint
 from .metrics import GradedSample, GroundingReport, grade
 from .other_spaces import needs_size, picture_size, read_sized
 from .readers.format import Resize
-from .readers.rows import Size
+from .readers.rows import Size, parse_json
 from .samples import GroundingSample, Samples
 
 
@@ -70,15 +69,14 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                text = line.decode("utf-8")
-                if not text.strip():
+                if not line.strip():
                     continue
-                one = _prediction(text, number)
+                one = _prediction(line, number)
                 if found and (one.id is None) != (found[0].id is None):
                     raise ValueError('either every line has an "id", or none')
                 if one.id is not None and line_of.setdefault(one.id, number) != number:
                     raise ValueError(f"the id {one.id!r} was answered in line {line_of[one.id]} already")
-            except ValueError as error:  # a UnicodeDecodeError is one
+            except ValueError as error:
                 raise PredictionFileError(f"{path}, line {number}: {error}.") from None
             found.append(one)
     if not found:
@@ -191,11 +189,8 @@ def _grade(
     return grade(sample, answer, read_sized(reader, answer, size), resized_size=size)
 
 
-def _prediction(line: str, number: int) -> Prediction:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
+def _prediction(line: bytes, number: int) -> Prediction:
+    row = parse_json(line)
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
     if not isinstance(row.get("answer"), str):
