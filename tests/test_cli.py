@@ -10,13 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from packaging.version import Version
 from typer.testing import CliRunner, Result
 
 from oaml_callbacks import cli
@@ -198,8 +196,7 @@ class TestTraining:
         assert (recorded.project, recorded.tags, recorded.exit_code) == ("my clicks", ("a",), 0)
         assert recorded.config["oaml"]["config"]["lora"]["r"] == 4
         assert recorded.column("eval/grounding_accuracy") == [0]
-        if Version(version("wandb")) >= Version("0.28"):  # which brought the command
-            assert f"wandb leet wandb/{recorded.path.parent.name}" in result.stdout
+        assert f"wandb leet wandb/{recorded.path.parent.name}" in result.stdout
         assert f"wandb sync wandb/{recorded.path.parent.name}" in result.stdout
         assert recorded.summary["viewer_url"] in result.stdout
         assert Path("adapter/adapter_model.safetensors").is_file()

@@ -97,7 +97,6 @@ def _segments(folder: Path) -> None:
         run.summary["first"] = 1
     with wandb.init(dir=str(folder), id="other") as run:
         run.log({"step": 9})
-    time.sleep(1.1)  # A run's folder is named by the second and the id: within one second it may be the same folder.
     run = wandb.init(dir=str(folder), id="resumed", config={"b": 2}, tags=["two"])
     run.log({"step": 3})
     run.finish(exit_code=1)
