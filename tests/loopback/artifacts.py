@@ -1,0 +1,144 @@
+"""The server's artifacts: versions made, uploaded, committed, listed and deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .runs import ENTITY, PROJECT, Answer
+
+
+@dataclass
+class Version:
+    """A version of an artifact: its manifest's entries once it is committed, and what was asked of it."""
+
+    id: str
+    name: str
+    type: str
+    index: int
+    aliases: list[str]
+    entries: dict[str, Any] = field(default_factory=dict)
+    committed: bool = False
+    deleted: bool = False
+
+
+class Artifacts:
+    """Versions of artifacts and the bytes of all uploads.
+
+    Attributes:
+        url: The server's address, which upload addresses start with.
+        versions: Versions, deleted ones too.
+        uploads: Uploaded bytes by their key.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.versions: list[Version] = []
+        self.uploads: dict[str, bytes] = {}
+        self._contents: dict[str, str] = {}
+        self.operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "CreateArtifact": self._create,
+            "CreateArtifactManifest": self._manifest,
+            "CreateArtifactFiles": self._files,
+            "CommitArtifact": self._commit,
+            "DeleteArtifact": self._delete,
+        }
+
+    def of(self, name: str) -> list[Version]:
+        """The versions of an artifact that are there."""
+        return [version for version in self.versions if version.name == name and not version.deleted]
+
+    def content(self, version: Version, path: str) -> bytes:
+        """A file of a version."""
+        return self.uploads[self._contents[version.entries[path]["digest"]]]
+
+    def _create(self, given: dict[str, Any]) -> Answer:
+        name = given.get("artifactCollectionName") or given["artifactCollectionNames"][0]
+        siblings = [version for version in self.versions if version.name == name]
+        aliases = [alias["alias"] for alias in given.get("aliases") or []]
+        new = Version(f"artifact-{len(self.versions)}", name, given["artifactTypeName"], len(siblings), aliases)
+        self.versions.append(new)
+        latest = {"id": siblings[-1].id} if siblings else None
+        sequence = {"id": name, "latestArtifact": latest}
+        return {"createArtifact": {"artifact": {"id": new.id, "state": "PENDING", "artifactSequence": sequence}}}
+
+    def _manifest(self, given: dict[str, Any]) -> Answer:
+        key = given["artifactID"]
+        file = {"uploadUrl": f"{self.url}/storage/manifest/{key}", "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": key, "file": file}}}
+
+    def _files(self, given: dict[str, Any]) -> Answer:
+        nodes = []
+        for file in given["artifactFiles"]:
+            key = f"{file['artifactID']}/{file['name']}"
+            known = self._contents.setdefault(file["md5"], key) != key
+            url = None if known else f"{self.url}/storage/{key}"
+            artifact = {"id": file["artifactID"]}
+            shown = {"displayName": file["name"], "storagePath": key, "artifact": artifact}
+            nodes.append({"uploadUrl": url, "uploadHeaders": [], **shown, **file})
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _commit(self, given: dict[str, Any]) -> Answer:
+        version = self._by_id(given["artifactID"])
+        version.entries = json.loads(self.uploads[f"manifest/{version.id}"])["contents"]
+        version.committed = True
+        return {"commitArtifact": {"artifact": {"id": version.id, "digest": ""}}}
+
+    def _delete(self, given: dict[str, Any]) -> Answer:
+        version = self._by_id(given["artifactID"])
+        version.deleted = True
+        return {"deleteArtifact": {"artifact": {"id": version.id}}}
+
+    def listed(self, given: dict[str, Any]) -> Answer:
+        """An artifact's versions, as W&B's API lists them."""
+        found = self.of(str(given.get("collection") or given.get("collectionName") or given.get("name") or ""))
+        edges = [
+            {"node": self._node(version, found), "cursor": version.id, "version": f"v{version.index}"}
+            for version in found
+        ]
+        page = {"endCursor": None, "hasNextPage": False}
+        listed = {"totalCount": len(edges), "edges": edges, "pageInfo": page}
+        collection = {"__typename": "ArtifactSequence", "name": "", "artifacts": listed}
+        return {"id": "VHlw", "name": "run_table", "artifactCollection": collection}
+
+    def _node(self, version: Version, all_versions: list[Version]) -> Answer:
+        project = {"id": "UHJv", "internalId": "1", "name": PROJECT, "entityName": ENTITY, "entity": {"name": ENTITY}}
+        sequence = {
+            "__typename": "ArtifactSequence",
+            "id": version.name,
+            "name": version.name,
+            "project": project,
+            "defaultArtifactType": {"name": version.type},
+        }
+        # W&B moves the alias `latest` on to the newest.
+        aliases = [alias for alias in version.aliases if alias != "latest" or version is all_versions[-1]]
+        return {
+            "__typename": "Artifact",
+            "id": version.id,
+            "digest": "",
+            "versionIndex": version.index,
+            "artifactSequence": sequence,
+            "artifactType": {"name": version.type},
+            "aliases": [
+                {"id": alias, "alias": alias, "artifactCollectionName": version.name, "artifactCollection": sequence}
+                for alias in aliases
+            ],
+            "tags": [],
+            "description": None,
+            "metadata": "{}",
+            "ttlDurationSeconds": -1,
+            "ttlIsInherited": True,
+            "state": "COMMITTED",
+            "currentManifest": None,
+            "size": 1,
+            "fileCount": 1,
+            "commitHash": "",
+            "createdAt": "2026-01-01T00:00:00",
+            "updatedAt": None,
+            "historyStep": None,
+        }
+
+    def _by_id(self, identifier: str) -> Version:
+        return next(version for version in self.versions if version.id == identifier)
