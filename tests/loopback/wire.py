@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import socket
 import ssl
@@ -70,12 +71,14 @@ class Handler(BaseHTTPRequestHandler):
         return gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
 
     def _send(self, data: bytes, status: int, *, half: bool = False) -> None:
+        connection, self.wfile = self.wfile, io.BytesIO()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         if status == 429:
             self.send_header("Retry-After", "1")
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if half else data)
+        answer, self.wfile = self.wfile.getvalue() + data, connection
+        self.wfile.write(answer[: len(answer) // 2] if half else answer)
         self.close_connection = self.close_connection or half
 
     def log_message(self, format: str, *args: Any) -> None:
