@@ -125,11 +125,9 @@ class Preemption:
     def _call(self, tells: bool, deadline: float | None, done: threading.Lock) -> None:
         try:
             if tells:
-                self._on_signal()
+                _call_safely(self._on_signal)
             if deadline is not None and self._before_death is not None:
-                self._before_death(max(0.0, deadline - time.monotonic()))
-        except Exception as error:  # noqa: BLE001 - nobody waits for this thread who could be told otherwise
-            logger.warning("What was to be done at SIGTERM failed: %s: %s", type(error).__name__, error)
+                _call_safely(self._before_death, max(0.0, deadline - time.monotonic()))
         finally:
             done.release()
 
@@ -171,6 +169,13 @@ class _Handler:
                 os.kill(os.getpid(), signum)
 
 
+def _call_safely(action: Callable[..., None], *arguments: float) -> None:
+    try:
+        action(*arguments)
+    except Exception as error:  # noqa: BLE001 - nobody waits for this thread who could be told otherwise
+        logger.warning("What was to be done at SIGTERM failed: %s: %s", type(error).__name__, error)
+
+
 def _handled_by_c() -> bool:
     """Whether the system knows of a handler where Python knows none, such as `faulthandler`'s. Told by Linux alone."""
     try:
@@ -183,9 +188,10 @@ def _handled_by_c() -> bool:
 
 def _put_back() -> None:
     """Put back what was there before ours, if ours is the one that SIGTERM calls."""
-    if threading.current_thread() is threading.main_thread():
-        while isinstance(ours := signal.getsignal(signal.SIGTERM), _Handler):
-            signal.signal(signal.SIGTERM, ours.previous or signal.SIG_DFL)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if isinstance(ours := signal.getsignal(signal.SIGTERM), _Handler):
+        signal.signal(signal.SIGTERM, ours.previous or signal.SIG_DFL)
 
 
 if hasattr(os, "register_at_fork"):

@@ -167,15 +167,15 @@ term()
 
 
 def test_a_callable_that_fails_is_warned_of_and_changes_nothing() -> None:
-    """The process dies of SIGTERM, and the log says what failed."""
+    """What comes after it is still done, the process dies of SIGTERM, and the log says what failed."""
     ended = run("""
 logging.basicConfig(format="%(levelname)s %(message)s")
 def on_signal():
     raise ValueError("no such run")
-Preemption(on_signal).watch()
+Preemption(on_signal, before_death=lambda seconds: say("last")).watch()
 term()
 """)
-    assert ended.status == KILLED
+    assert (ended.status, ended.said) == (KILLED, ["last"])
     assert ended.errors.splitlines() == ["WARNING What was to be done at SIGTERM failed: ValueError: no such run"]
 
 
