@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from .clean_text import error_text
+
 if TYPE_CHECKING:
     import wandb
 
@@ -77,7 +79,7 @@ class ArtifactSender:
         try:
             self._run.log_artifact(artifact)
         except Exception as error:  # noqa: BLE001 - nobody waits for this thread who could be told otherwise
-            logger.warning("The artifact %s could not be logged: %s: %s", name, type(error).__name__, error)
+            logger.warning("The artifact %s could not be logged: %s", name, error_text(error))
             return
         self._sent[name] = self._sent.get(name, 0) + 1
         # What a resumed run has logged before isn't known here.
@@ -86,7 +88,7 @@ class ArtifactSender:
         try:
             self._delete_old(name, artifact.type, keep)
         except Exception as error:  # noqa: BLE001 - tidying up; what isn't deleted now is after the next evaluation
-            logger.debug("Old versions of %s were not deleted: %s: %s", name, type(error).__name__, error)
+            logger.debug("Old versions of %s were not deleted: %s", name, error_text(error))
 
     def _delete_old(self, name: str, type_name: str, keep: int) -> None:
         import wandb

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import keys
+from .clean_text import cut, error_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 TABLE_SEED = 0
 """Draws the half of a table's samples that is the same every time."""
+MAX_NOTICE = 4000
+"""Characters of what the user is told at once: parts of it are others' texts."""
 MAX_OWN_SETS = 8
 """Evaluation sets whose rows are remembered; beyond these, the ones met first are made anew when they come again."""
 
@@ -199,7 +202,7 @@ class ClickMeter:
         try:
             return self._checked_labels(sets, train_dataset, model, processor)
         except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this is a diagnosis alone
-            logger.warning("The labels could not be checked: %s: %s", type(error).__name__, error)
+            logger.warning("The labels could not be checked: %s", error_text(error))
             return None
 
     # Inside ------------------------------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ class ClickMeter:
             self.say(own.notice)
         except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and nobody asked for this
             self.say(
-                f"Clicks are not measured: the evaluation set can't be read ({type(error).__name__}: {error}). "
+                f"Clicks are not measured: the evaluation set can't be read ({error_text(error)}). "
                 "grounding=None leaves this out."
             )
         self._own = [*self._own[-MAX_OWN_SETS + 1 :], (dataset, evaluator)]
@@ -276,7 +279,7 @@ class ClickMeter:
         try:
             return evaluator.evaluate(model, processor)
         except (EvaluationFailed, NoUsableSamples) as error:
-            logger.warning("This evaluation has no grounding: %s", error)
+            logger.warning("This evaluation has no grounding: %s", cut(str(error), MAX_NOTICE))
         except ValueError as error:
             if self.grounding != "auto":
                 raise  # what the user has set up can't work
@@ -293,7 +296,7 @@ class ClickMeter:
         try:
             explanation = explain_misses(report, evaluator.reader(model))
         except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this is a diagnosis alone
-            logger.debug("The misses could not be looked into: %s: %s", type(error).__name__, error)
+            logger.debug("The misses could not be looked into: %s", error_text(error))
             return
         if explanation is not None:
             self.say(explanation, key="misses")
@@ -303,7 +306,7 @@ class ClickMeter:
         if (key or notice) not in self._told:
             self._told.add(key or notice)
             if _is_first_rank():
-                logger.warning("%s", notice)
+                logger.warning("%s", cut(notice, MAX_NOTICE))
 
 
 def _is_first_rank() -> bool:
@@ -326,7 +329,7 @@ def with_vectors(measured: Measured, event: EvaluationEvent, *, max_rows: int) -
     try:
         vectors = answer_embeddings(event.model, processor, [one.row.sample for one in chosen])
     except (ValueError, OSError, EvaluationFailed) as error:
-        logger.warning("This evaluation has no embeddings: %s: %s", type(error).__name__, error)
+        logger.warning("This evaluation has no embeddings: %s", error_text(error))
         return measured
     return replace(measured, vectors=vectors)
 

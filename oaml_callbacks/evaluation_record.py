@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keys
+from .clean_text import error_text, one_line
 from .click_meter import TABLE_SEED, Measured
-from .values import fit_file_name
+from .values import fit_file_name, shown
 
 if TYPE_CHECKING:
     from .grounding import GroundingEvaluator
@@ -76,16 +77,16 @@ class EvaluationRecord:
 
     def describe(self, split: str, evaluator: GroundingEvaluator) -> None:
         """Put an evaluation set's fingerprint into the run's config, once."""
-        if split in self._described:
+        if one_line(split) in self._described:
             return
         from .grounding import fingerprint
 
         try:
             digest = fingerprint(evaluator.samples, rules=evaluator.rules)
         except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this must not end a training
-            logger.warning("The evaluation set %s has no fingerprint: %s: %s", split, type(error).__name__, error)
+            logger.warning("The evaluation set %s has no fingerprint: %s", one_line(split), error_text(error))
             digest = None
-        self._described[split] = {
+        self._described[one_line(split)] = {
             "fingerprint": digest,
             "samples": len(evaluator.samples),
             "rules": evaluator.rules,
@@ -109,10 +110,10 @@ class EvaluationRecord:
         self._write_rows(measured, step)
         if self._tables is None:
             return {}
-        key = keys.trainer_key(f"{split}_{keys.GROUNDING_TABLE}")
+        key = keys.media_key(f"{split}_{keys.GROUNDING_TABLE}")
         made = {key: self._tables.table(report, measured.previous, step, key=key)}
         if measured.vectors is not None:
-            key = keys.trainer_key(f"{split}_{keys.GROUNDING_EMBEDDINGS}")
+            key = keys.media_key(f"{split}_{keys.GROUNDING_EMBEDDINGS}")
             rows = [chosen.row for chosen in self._tables.choose(report, measured.previous)]
             made[key] = self._tables.embeddings(rows, measured.vectors, step, key=key)
         return {key: table for key, table in made.items() if table is not None}
@@ -128,9 +129,7 @@ class EvaluationRecord:
         try:
             log_graded_rows(run, self._rows_folder)
         except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training must go on
-            logger.warning(
-                "The graded rows in %s are not in W&B: %s: %s", self._rows_folder, type(error).__name__, error
-            )
+            logger.warning("The graded rows in %s are not in W&B: %s", shown(self._rows_folder), error_text(error))
 
     def close(self) -> None:
         """Log what isn't logged yet, before the run is finished."""
@@ -150,9 +149,11 @@ class EvaluationRecord:
             GradedRowsFile(self._rows_folder, fit_file_name(measured.split)).write(measured.report, step, best=best)
         except OSError as error:
             if not self._rows_lost:
-                logger.warning("The graded rows are not kept: %s can't be written to: %s", _shown(error), error)
+                logger.warning(
+                    "The graded rows are not kept: %s can't be written to: %s", _shown(error), error_text(error)
+                )
             self._rows_lost = True
 
 
 def _shown(error: OSError) -> str:
-    return str(Path(error.filename)) if error.filename else "the run's folder"
+    return shown(Path(error.filename)) if error.filename else "the run's folder"

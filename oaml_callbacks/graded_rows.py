@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artifact_sender import ArtifactSender
+from .clean_text import cut, one_line
 from .grounding.metrics import GradedSample, GroundingReport
-from .row_text import answer_text, cut, target_text
+from .row_text import answer_text, target_text
 
 if TYPE_CHECKING:
     import wandb
@@ -82,7 +83,7 @@ def row_record(row: GradedSample, step: int) -> dict[str, Any]:
     """One graded sample in plain values. Places are shares of the screen; what is no finite number is `None`."""
     target = row.sample.target
     return {
-        "id": row.sample.id,
+        "id": one_line(row.sample.id),
         "step": step,
         "instruction": cut(row.sample.instruction, MAX_TEXT),
         "target": target_text(row.sample, MAX_TEXT),
@@ -90,7 +91,7 @@ def row_record(row: GradedSample, step: int) -> dict[str, Any]:
         "target_point": _finite(target.point),
         "answer": answer_text(row, MAX_TEXT),
         "status": row.action.status,
-        "action": row.action.kind,
+        "action": one_line(row.action.kind, 100) if row.action.kind else row.action.kind,
         "point": _finite(row.action.point),
         "correct": row.correct,
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,

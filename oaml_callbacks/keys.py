@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+
+from .values import fit_file_name
 
 STEP_KEY = "train/global_step"
 """The x axis of every chart: optimizer steps done, as transformers' own W&B integration logs it."""
@@ -27,6 +30,11 @@ GROUNDING_EMBEDDINGS = "grounding_embeddings"
 GROUNDING_LABELS_OK = "grounding_labels_ok"
 GROUNDING_SECONDS = "grounding_seconds"
 GROUNDING_SAMPLES_PER_SECOND = "grounding_samples_per_second"
+
+MAX_KEY = 200
+"""Characters of a key: W&B makes files' names of some."""
+
+_NOT_IN_FILES = frozenset('<>:"|?*\\')
 
 VIEWER_URL = "viewer_url"
 DASHBOARD_URL = "dashboard_url"
@@ -179,13 +187,26 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else "".join(c if c.isprintable() else "_" for c in name)
 
 
-@lru_cache(maxsize=4096)
+def _bounded(name: str) -> str:
+    """`name`; of one that is too long both ends, which say what it is a metric of and which, and a digest."""
+    if len(name) <= MAX_KEY:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    half = (MAX_KEY - len(digest) - 2) // 2
+    return f"{name[:half]}_{digest}_{name[-half:]}"
+
+
 def trainer_key(name: str) -> str:
     """The history key of a metric as the Trainer names it, by the rule of transformers' own W&B integration.
 
     `eval_loss` becomes `eval/loss`, `test_loss` `test/loss`, anything else `train/…`. Unprintable characters
-    become `_`.
+    become `_`; of a name of more than 200 characters both ends stay.
     """
+    return _trainer_key(_bounded(name))
+
+
+@lru_cache(maxsize=4096)
+def _trainer_key(name: str) -> str:
     name = _printable(name)
     for split in ("eval", "test"):
         if name.startswith(f"{split}_"):
@@ -193,13 +214,31 @@ def trainer_key(name: str) -> str:
     return f"train/{name}"
 
 
-@lru_cache(maxsize=4096)
+def media_key(name: str) -> str:
+    """The history key of a table or picture, as [`trainer_key`] has it, with parts that can be names of files.
+
+    W&B makes a path of it: `eval_../../x` would lead out of the run's folder. Windows allows no `:` and the like.
+    """
+    return "/".join(part if _is_file_name(part) else fit_file_name(part) for part in trainer_key(name).split("/"))
+
+
+def _is_file_name(part: str) -> bool:
+    return part == fit_file_name(part) or (
+        part.strip(" .") == part != "" and _NOT_IN_FILES.isdisjoint(part) and len(part.encode()) <= MAX_KEY
+    )
+
+
 def loop_key(name: str) -> str:
     """The history key of a metric in a hand-written loop: W&B-style names stay, plain ones go the Trainer's way.
 
     `train/loss`, `eval/loss`, `val/iou` stay as they are; `loss` becomes `train/loss`, `eval_loss` `eval/loss`.
     """
-    return _printable(name) if "/" in name else trainer_key(name)
+    return _loop_key(_bounded(name))
+
+
+@lru_cache(maxsize=4096)
+def _loop_key(name: str) -> str:
+    return _printable(name) if "/" in name else _trainer_key(name)
 
 
 def split_evaluation_key(key: str) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from string import Formatter
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from .keys import DASHBOARD_URL, VIEWER_URL
+from .secrets import redacted_text
 
 DEFAULT_VIEWER_URL = "http://localhost:8080/viewer.html?run={run_id}"
 DEFAULT_DASHBOARD_URL = "http://localhost:8080/dashboard.html?run={run_id}"
@@ -17,6 +18,8 @@ DEFAULT_DASHBOARD_URL = "http://localhost:8080/dashboard.html?run={run_id}"
 FIELDS = ("run_id", "run_name", "project", "entity", "output_dir")
 """What a template may ask for. Values are percent-encoded, `/` included."""
 
+MAX_VALUE = 1000
+"""Characters of one value; paths may have hundreds."""
 
 _SECRET = re.compile(r"token|api_?key|secret|passw|signature|credential|auth", re.IGNORECASE)
 
@@ -56,9 +59,10 @@ class LinkTemplates:
         """The run's two links, as `{"viewer_url": ..., "dashboard_url": ...}`.
 
         Args:
-            values: A value for each of [`FIELDS`]; missing ones and `None` become empty.
+            values: A value for each of [`FIELDS`]; missing ones and `None` become empty. A home directory is
+                written as `~`.
         """
-        encoded = {field: quote(values.get(field) or "", safe="") for field in FIELDS}
+        encoded = {field: quote(redacted_text(values.get(field) or "")[:MAX_VALUE], safe="") for field in FIELDS}
         return {
             VIEWER_URL: self.viewer_url.format(**encoded),
             DASHBOARD_URL: self.dashboard_url.format(**encoded),

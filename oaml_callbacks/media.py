@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import keys
 from .artifact_sender import ArtifactSender
+from .clean_text import cut, error_text, one_line
 from .grounding.metrics import GradedSample, GroundingReport
 from .overlays import overlays
 from .pictures import Pictures
-from .row_text import action_text, answer_text, cut, target_text
+from .row_text import action_text, answer_text, target_text
 from .table_choice import ChosenRow, choose_rows
 from .values import fit_file_name
 
@@ -146,7 +147,7 @@ class GroundingTables:
             table = wandb.Table(columns=["step", "embedding", "instruction", "correct", "sample"])
             for row, vector in list(zip(rows, vectors, strict=True))[: self.max_rows]:
                 text = cut(row.sample.instruction, MAX_TEXT)
-                table.add_data(step, as_numbers(vector), text, row.correct, row.sample.id)
+                table.add_data(step, as_numbers(vector), text, row.correct, one_line(row.sample.id))
             return self._logged(table, self._artifact(key), key)
 
         return _unless_it_fails(make, key)
@@ -175,7 +176,7 @@ class GroundingTables:
             row.distance,
             row.outcome,
             answer_text(row, MAX_TEXT),
-            row.sample.id,
+            one_line(row.sample.id),
             chosen.why,
         ]
 
@@ -206,7 +207,7 @@ def _unless_it_fails(make: Callable[[], wandb.Table], key: str) -> wandb.Table |
     try:
         return make()
     except Exception as error:  # noqa: BLE001 - whatever a table fails at, the numbers beside it must be logged
-        logger.warning("This evaluation has no %s: %s: %s", key, type(error).__name__, error)
+        logger.warning("This evaluation has no %s: %s", key, error_text(error))
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .clean_text import one_line
 from .grounding.metrics import GradedSample
 from .grounding.targets import Box, PointTarget
 from .row_text import on_screen
@@ -38,7 +39,7 @@ def overlays(row: GradedSample, size: tuple[int, int]) -> dict[str, dict[str, An
     if action.box is not None and _overlaps_screen(action.box):
         predicted.append(_box(action.box, PREDICTED, "answered box"))
     if action.point is not None and on_screen(action.point):
-        predicted.append(_marker(action.point, size, PREDICTED, action.kind or "click"))
+        predicted.append(_marker(action.point, size, PREDICTED, one_line(action.kind or "click", 100)))
     return {
         "human": {"box_data": human, "class_labels": CLASSES},
         "predicted": {"box_data": predicted, "class_labels": CLASSES},

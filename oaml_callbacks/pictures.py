@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .clean_text import error_text, one_line
 from .grounding.samples import GroundingSample
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Pictures:
             try:
                 data, size = as_jpeg(sample.open_image())
             except (OSError, ValueError) as error:
-                logger.warning("The picture of sample %s isn't shown: %s: %s", sample.id, type(error).__name__, error)
+                logger.warning("The picture of sample %s isn't shown: %s", one_line(sample.id), error_text(error))
                 self._saved[key] = None
             else:
                 path = self._write(data)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from .clean_text import cut, one_line
 from .grounding.actions import Action
 from .grounding.metrics import GradedSample
 from .grounding.samples import GroundingSample
 from .grounding.targets import MarkTarget, PointTarget, RefusalTarget
 
 NOT_STOPPED = " …[not finished: stopped at max_new_tokens]"
-
-
-def cut(text: str, length: int) -> str:
-    """`text`, or its first `length` characters and a mark that says how long it was. Half characters become `?`."""
-    # A surrogate without its other half can't be sent as UTF-8.
-    kept = text[:length].encode("utf-8", "replace").decode("utf-8")
-    return kept if len(text) <= length else f"{kept} …[cut: {len(text):,} characters]"
 
 
 def answer_text(row: GradedSample, length: int) -> str:
@@ -40,7 +34,7 @@ def action_text(action: Action) -> str:
     """What the answer does and where. A place off the screen is said to be, with its numbers as they are."""
     if action.status != "ok":
         return action.status
-    words = [action.kind or "other"]
+    words = [one_line(action.kind or "other", 100)]
     if action.mark is not None:
         words.append(f"[{action.mark}]")
     if action.point is not None:

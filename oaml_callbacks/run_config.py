@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .secrets import redacted
 from .values import plain
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ GIT_TIMEOUT = 5.0
 
 
 def trainer_config(args: TrainingArguments, model: Any) -> dict[str, Any]:
-    """The Trainer's arguments, the model's config and PEFT's, under the keys of transformers' own W&B integration."""
+    """The Trainer's arguments, the model's config and PEFT's, under the keys of transformers' own W&B integration.
+
+    Secrets are left out, and the home directory is `~`: there it differs from stock's.
+    """
     config: dict[str, Any] = args.to_dict()  # type: ignore[no-untyped-call]
     model_config = getattr(model, "config", None)
     if model_config is not None:
@@ -30,7 +34,8 @@ def trainer_config(args: TrainingArguments, model: Any) -> dict[str, Any]:
         config = {"peft_config": model.peft_config, **config}
     if hasattr(model, "num_parameters"):
         config["model/num_parameters"] = model.num_parameters()
-    return config
+    cleaned: dict[str, Any] = redacted(config)
+    return cleaned
 
 
 def provenance(processor: Any = None, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -45,11 +50,11 @@ def provenance(processor: Any = None, config: Mapping[str, Any] | None = None) -
     if template:
         # Some models have several templates, by name.
         text = template if isinstance(template, str) else repr(sorted(template.items()))
-        facts["chat_template_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        facts["chat_template_sha256"] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if (image_processor := getattr(processor, "image_processor", None)) is not None:
         facts["image_processor"] = _pixel_limits(image_processor)
     if config is not None:
-        facts["config"] = plain(config)
+        facts["config"] = redacted(plain(config))
     return facts
 
 

@@ -89,6 +89,7 @@ _ASSIGNED = re.compile(
     rf"""(?i)(?<![\w.-])(-{{0,2}})([a-z_][\w.-]{{0,80}})(\\?["']?\s?[=:]\s?)(?:{_VALUE})""",
 )
 _FLAG = re.compile(rf"(?i)(?<!\S)--?([a-z][\w.-]{{0,80}})([ \t]+)(?!-)(?:{_VALUE})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_SECRET = re.compile(r"(?i)none|null|true|false|\*+|<\|?[\w ]*\|?>|\[[A-Z_]+\]")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9_.e+-]*")
 
@@ -109,28 +110,19 @@ def redacted(value: Any) -> Any:
 
 
 def redacted_text(text: str) -> str:
-    """`text` without secrets, and with the home directory as `~`; `text` itself, if there is nothing to take out."""
+    """`text` without secrets, and with the home directory as `~`; `text` itself, if there is nothing to take out.
+
+    Halves of characters (lone surrogates), which neither UTF-8 nor W&B's protocol can hold, become `\ufffd`.
+    """
+    if not text.isascii():
+        text = _SURROGATE.sub("\ufffd", text)
     if len(text) < 4:
         return text
     values, homes = _known()
     for secret in values:
         if secret in text:
             text = text.replace(secret, HIDDEN)
-    if "PRIVATE KEY-----" in text:
-        text = _PRIVATE_KEY.sub(HIDDEN, text)
-    if "://" in text and "@" in text:
-        text = _USER_INFO.sub(f"://{HIDDEN}@", text)
-    if "=" in text and ("?" in text or "#" in text):
-        text = _QUERY.sub(_hide_parameter, text)
-    lower = text.lower()
-    if ("=" in text or ":" in text or "-" in text) and any(stem in lower for stem in _STEMS):
-        text = _FLAG.sub(_hide_flag, _ASSIGNED.sub(_hide_assigned, text))
-    if "bearer" in lower or "basic" in lower:
-        text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
-    for character, marks in _TOKEN_MARKS.items():
-        if character in text and any(mark in text for mark in marks):
-            text = _TOKEN.sub(HIDDEN, text)
-            break
+    text = _without_shapes(_without_named(text))
     for home, pattern in homes:
         if home in text:
             text = pattern.sub("~", text)
@@ -220,6 +212,32 @@ def _copy_object(value: Any) -> Any:
 
 
 # Text ------------------------------------------------------------------------------------------------------------
+
+
+def _without_named(text: str) -> str:
+    """Without what a name or a place in a URL says is a secret."""
+    if "://" in text and "@" in text:
+        text = _USER_INFO.sub(f"://{HIDDEN}@", text)
+    if "=" in text and ("?" in text or "#" in text):
+        text = _QUERY.sub(_hide_parameter, text)
+    if "=" in text or ":" in text or "-" in text:
+        lower = text.lower()
+        if any(stem in lower for stem in _STEMS):
+            text = _FLAG.sub(_hide_flag, _ASSIGNED.sub(_hide_assigned, text))
+    return text
+
+
+def _without_shapes(text: str) -> str:
+    """Without what looks like a secret, wherever it stands."""
+    if "PRIVATE KEY-----" in text:
+        text = _PRIVATE_KEY.sub(HIDDEN, text)
+    lower = text.lower()
+    if "bearer" in lower or "basic" in lower:
+        text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
+    for character, marks in _TOKEN_MARKS.items():
+        if character in text and any(mark in text for mark in marks):
+            return _TOKEN.sub(HIDDEN, text)
+    return text
 
 
 def _hides(value: str, strength: str) -> bool:

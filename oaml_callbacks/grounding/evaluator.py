@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..clean_text import cut, one_line
 from .actions import AnswerReader, Space
 from .batches import BatchLoader, Prepared
 from .generation import Generator, check_can_generate
@@ -259,7 +260,7 @@ class _Evaluation:
         self.skipped += len(outcome.left_out)
         if self.ranks.index == 0:
             for name, reason in outcome.left_out:
-                logger.warning("Grounding sample %s is left out: %s", name, reason)
+                logger.warning("Grounding sample %s is left out: %s", one_line(name), cut(reason, 1000))
 
     def _report(self, *, unreached: int) -> GroundingReport:
         if unreached and self.ranks.index == 0:

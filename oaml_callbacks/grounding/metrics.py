@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import keys
+from ..clean_text import one_line
 from .actions import Action
 from .samples import GroundingSample
 from .targets import Box
 
 MAX_GROUPS = 100
 """Groups that get an accuracy of their own; the largest, where there are more."""
+
+MAX_GROUP_NAME = 100
+"""Characters of a group's name in a metric's; the data may call its groups anything."""
 
 Outcome = Literal["correct", "unreadable", "near", "wrong_side", "elsewhere", "no_place"]
 """How an answer ended: right; not readable; within one size of the target beside it; on another half of the screen;
@@ -238,7 +242,7 @@ def _by_group(rows: Sequence[GradedSample]) -> dict[str, float]:
     kept = sorted(members, key=lambda group: (-len(members[group]), group))[:MAX_GROUPS]
     values = [value for _, value in kept]
     named = {
-        value if values.count(value) == 1 else f"{grouping}={value}": sum(hits) / len(hits)
+        one_line(value if values.count(value) == 1 else f"{grouping}={value}", MAX_GROUP_NAME): sum(hits) / len(hits)
         for (grouping, value) in kept
         for hits in [members[grouping, value]]
     }

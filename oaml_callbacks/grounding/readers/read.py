@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...clean_text import cut
 from ..actions import AnswerReader
 from ..samples import GroundingSample, SampleFileError, SampleProblem, Samples
 from ..targets import DEFAULT_TOLERANCE
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 MAX_NAMED = 20
 """How many broken rows a warning names, before it goes on with their number."""
+
+MAX_TEXT = 4000
+"""Characters of what a warning quotes of the data and of its path."""
 
 
 def read_samples(
@@ -73,7 +77,9 @@ def read_samples(
     samples = _collect(_files_rows(path, known, images), known, options, str(path))
     if not any(not isinstance(sample.image, Path) or sample.image.is_file() for sample in samples):
         logger.warning(
-            "%s: none of its pictures exist; the first is %s. Give their folder as images=.", path, samples[0].image
+            "%s: none of its pictures exist; the first is %s. Give their folder as images=.",
+            cut(str(path), MAX_TEXT),
+            cut(str(samples[0].image), MAX_TEXT),
         )
     return samples
 
@@ -187,10 +193,10 @@ def _collect(rows: Iterable[Row | SampleProblem], known: Format, options: ReadOp
     if problems:
         logger.warning(
             "%s: %d of %d rows are left out: %s.",
-            name,
+            cut(name, MAX_TEXT),
             len(problems),
             len(samples) + ungraded + len(problems),
-            _named(problems),
+            cut(_named(problems), MAX_TEXT),
         )
     return Samples(_unique(samples), problems=problems, ungraded=ungraded, macro=known.macro)
 
