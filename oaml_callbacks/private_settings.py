@@ -1,4 +1,4 @@
-"""What W&B tells of the machine by itself, without secrets: command line, program, folders, git remote, console.
+"""What W&B tells of the machine by itself, without secrets: command line, program, folders, git remote, console, logs.
 
 ```python
 with private_metadata():
@@ -12,6 +12,7 @@ Only what holds a secret or the home directory is changed: a command line withou
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import subprocess
 import threading
@@ -67,18 +68,26 @@ def private_metadata() -> Iterator[None]:
         wandb.Settings.to_proto = _cleaning(wandb.Settings.to_proto)  # type: ignore[method-assign]
     before = getattr(_here, "inside", False)
     _here.inside = True
+    log, clean = logging.getLogger("wandb"), _WithoutSecrets()
+    log.addFilter(clean)
     try:
         yield
     finally:
+        log.removeFilter(clean)
         _here.inside = before
 
 
 def private_console(run: wandb.Run) -> None:
-    """From here on, keep secrets and the home directory out of `output.log`, W&B's copy of what the process prints.
+    """From here on, keep secrets and the home directory out of W&B's copy of what the process prints (`output.log`).
+
+    And out of its own `debug.log`, which lies in the run's folder and isn't sent.
 
     The terminal shows everything as it is. Of wandb's ways to copy it this changes the usual one (`console="auto"` or
     `"wrap"`); with `"redirect"` and `"wrap_emu"` nothing is changed.
     """
+    for handler in logging.getLogger("wandb").handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.addFilter(_WithoutSecrets())
     inner = getattr(run, "_console_raw_callback", None)
     if inner is None:
         return
@@ -87,6 +96,17 @@ def private_console(run: wandb.Run) -> None:
         inner(name, redacted_text(data) if isinstance(data, str) else data)
 
     run._console_raw_callback = cleaned  # type: ignore[method-assign]
+
+
+class _WithoutSecrets(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            record.msg, record.args = redacted_text(record.getMessage()), ()
+        except Exception:  # noqa: BLE001 - logging itself tells of a line whose parts don't fit, and raises nothing
+            return True
+        if record.exc_info and not record.exc_text:
+            record.exc_text = redacted_text(logging.Formatter().formatException(record.exc_info))
+        return True
 
 
 def _cleaning(to_proto: Any) -> Any:
