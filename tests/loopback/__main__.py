@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, default=0, help="where it is controlled; 0 is a free port")
     parser.add_argument("--any-key", action="store_true", help="take every API key, and none")
     parser.add_argument("--tls", action="store_true", help="speak https, with a certificate that nobody knows")
+    parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input is closed")
     given = parser.parse_args()
     with (
         loopback(any_key=given.any_key, tls=given.tls, port=given.port) as server,
@@ -23,7 +24,10 @@ def main() -> None:
     ):
         sys.stdout.write(f"{server.url} {address}\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        if given.until_input_ends:
+            sys.stdin.read()
+        else:
+            threading.Event().wait()
 
 
 if __name__ == "__main__":

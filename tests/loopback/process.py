@@ -78,8 +78,9 @@ class OwnProcess:
 def own_process(*, any_key: bool = False, tls: bool = False, port: int = 0) -> Iterator[OwnProcess]:
     """Start `python -m tests.loopback`; kill it at the end. Options as for `loopback`."""
     options = ["--port", str(port), *(["--any-key"] if any_key else []), *(["--tls"] if tls else [])]
-    command = [sys.executable, "-m", "tests.loopback", *options]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+    # Its standard input is ours: it ends with this process, however that ends.
+    command = [sys.executable, "-m", "tests.loopback", "--until-input-ends", *options]
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             url, control = process.stdout.readline().split()

@@ -108,7 +108,7 @@ class Loopback:
         """
         fault = self.faults.add(kind, where=where, after=after, count=count)
         if kind == "refuse" and not after:
-            self.stop_listening()
+            self.refuse(fault)
         return fault
 
     def mend(self) -> None:
@@ -165,6 +165,12 @@ class Loopback:
                 server.stop()
                 # Bound without listening: connections are refused, and nobody else gets the port.
                 self._port = bound(address[1])
+
+    def refuse(self, fault: Fault) -> None:
+        """Stop listening, unless the fault was mended meanwhile."""
+        with self._switch:
+            if not fault.over.is_set():
+                self.stop_listening()
 
     def close(self) -> None:
         """Stop for good."""

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             if fault.kind == "refuse":
                 # From a thread of its own: this one would wait for itself.
-                threading.Thread(target=state.stop_listening, daemon=True).start()
+                threading.Thread(target=state.refuse, args=(fault,), daemon=True).start()
             else:
                 fault.over.wait()
             return
