@@ -26,6 +26,7 @@ _ALONE = _words(
     "secret secrets password passwords passwd passphrase passcode pwd credential credentials creds authorization "
     "cookie cookies apikey apikeys apitoken privatekey accesskey accesstoken secretkey authtoken refreshtoken"
 )
+_ENDINGS = ("password", "passwd", "passphrase", "apikey")  # `PGPASSWORD`
 _KEY_OF = _words(
     "api access private secret signing signature encryption ssh account master service subscription auth shared hmac "
     "rsa license write admin deploy app client"
@@ -71,7 +72,7 @@ def _strength(name: str) -> Strength | None:
 
 
 def _is_certain(words: list[str]) -> bool:
-    if words[-1] == "auth" or not _ALONE.isdisjoint(words):
+    if words[-1] == "auth" or not _ALONE.isdisjoint(words) or any(word.endswith(_ENDINGS) for word in words):
         return True
     for before, word, after in zip(words, words[1:], [*words[2:], ""], strict=False):
         if word in ("key", "keys") and before in _KEY_OF:

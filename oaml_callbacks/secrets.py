@@ -110,7 +110,7 @@ def redacted(value: Any) -> Any:
 
 
 def redacted_text(text: str) -> str:
-    """`text` without secrets, and with the home directory as `~`; `text` itself, if there is nothing to take out.
+    """`text` without secrets, and with the home directory as `~`.
 
     Halves of characters (lone surrogates), which neither UTF-8 nor W&B's protocol can hold, become `\ufffd`.
     """
