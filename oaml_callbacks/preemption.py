@@ -147,26 +147,29 @@ class _Handler:
         self._dying = 0  # the process that waits in here, and dies then
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        dies = self.previous is None and signal.getsignal(signum) is self
-        if dies and self._dying == os.getpid():
-            return  # further up this very stack, another call of this waits
-        begun = time.monotonic()
-        told = []
-        for watcher in list(_watchers):
-            if watcher.watches_here():
-                deadline = begun + watcher.grace
-                told.append((watcher.tell(deadline if dies else None), deadline))
         if self.previous is not None:
+            _tell_all(dying=False)
             self.previous(signum, frame)
-        elif dies:
+        elif signal.getsignal(signum) is not self:
+            _tell_all(dying=False)  # a later handler called ours, and decides
+        elif self._dying != os.getpid():  # or else another call of this waits, further up this very stack
             self._dying = os.getpid()
             try:
-                for done, deadline in told:
-                    if done is not None:
-                        done.acquire(timeout=max(0.0, deadline - time.monotonic()))
+                for done, deadline in _tell_all(dying=True):
+                    done.acquire(timeout=max(0.0, deadline - time.monotonic()))
             finally:  # Ctrl-C ends the wait
                 signal.signal(signum, signal.SIG_DFL)
                 os.kill(os.getpid(), signum)
+
+
+def _tell_all(*, dying: bool) -> list[tuple[threading.Lock, float]]:
+    """Tell all who watch in this process. Returns what to wait for, and until when, by `time.monotonic()`."""
+    begun, told = time.monotonic(), []
+    for watcher in list(_watchers):
+        deadline = begun + watcher.grace
+        if watcher.watches_here() and (done := watcher.tell(deadline if dying else None)):
+            told.append((done, deadline))
+    return told
 
 
 def _call_safely(action: Callable[..., None], *arguments: float) -> None:
