@@ -147,10 +147,11 @@ class _Handler:
         self._dying = 0  # the process that waits in here, and dies then
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
+        chained = signal.getsignal(signum) is not self
         if self.previous is not None:
             _tell_all(dying=False)
             self.previous(signum, frame)
-        elif signal.getsignal(signum) is not self:
+        elif chained:
             _tell_all(dying=False)  # a later handler called ours, and decides
         elif self._dying != os.getpid():  # or else another call of this waits, further up this very stack
             self._dying = os.getpid()
