@@ -36,7 +36,8 @@ class Run:
         id: The last part of its path.
         name: What it is shown as.
         raw_config: Its configuration as sent: each value as ``{"value": …}``, W&B's own under ``_wandb``.
-        history: Its rows; a row's index is its line number. Where lines were left out, the row is empty.
+        history: Its rows; a row's index is its line number. Where lines were left out, the row is empty. Rows of one
+            `_step` stay what they are, several rows: nothing here hides that a client sent a step twice.
         events: Rows of the machine's measurements.
         log: Lines of the console.
         state: ``running``, ``finished`` (exit code 0), ``failed`` (another), ``preempting`` (announced), ``preempted``
