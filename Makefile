@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN = $(VENV)/bin
+# As many tests at once as there are processors; a worker with nothing left to do takes over others' tests. Each needs
+# about 1 GB. `make test PYTEST_OPTIONS="-x"` runs them one by one.
+PYTEST_OPTIONS ?= -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test test-floor lint types bench clean
 
@@ -12,11 +15,11 @@ demo: $(VENV)/.installed-demo
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/oaml train configs/demo.yaml --wandb --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # The oldest versions that pyproject.toml allows, transformers 4.57 among them, in an environment of their own.
 test-floor:
-	$(MAKE) test VENV=.venv-floor CONSTRAINTS=constraints-floor.txt
+	$(MAKE) test VENV=.venv-floor CONSTRAINTS=constraints-floor.txt PYTEST_OPTIONS='$(PYTEST_OPTIONS) -m "not newest_only"'
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -38,10 +41,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; PYTHON=python3.x names another") if sys.version_info < (3, 10) else 0'
 	$(PYTHON) -m venv $(VENV)
 
+# --no-compile: Python compiles what is imported when it is; that is a quarter of what pip would compile.
 $(VENV)/.installed-demo: $(BIN)/python pyproject.toml $(CONSTRAINTS)
-	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e ".[wandb]"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[wandb]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
-	$(BIN)/python -m pip install --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[dev]"
 	@touch $@ $(VENV)/.installed-demo

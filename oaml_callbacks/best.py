@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from . import keys
@@ -16,8 +17,13 @@ class BestEvaluations:
     summary back costs a round trip, and W&B's own `summary="max"` would take each value from another evaluation.
     """
 
-    def __init__(self) -> None:
-        self._ranks: dict[str, tuple[float, float]] = {}
+    def __init__(self, ranks: Mapping[str, Sequence[float]] = MappingProxyType({})) -> None:
+        self._ranks: dict[str, tuple[float, float]] = {prefix: (rank[0], rank[1]) for prefix, rank in ranks.items()}
+
+    @property
+    def ranks(self) -> dict[str, tuple[float, float]]:
+        """What a later training needs to go on from here, as this is made with it."""
+        return dict(self._ranks)
 
     def is_better(self, key: str, row: Mapping[str, Any]) -> bool:
         """Whether this evaluation is better than the best so far; `key` and `row` as for [`improve`]."""

@@ -63,7 +63,7 @@ class Measured:
         split: What its metrics' names begin with: `eval`, `eval_web` for a named set, or another `metric_key_prefix`.
         metrics: By the names that the Trainer uses, `eval_grounding_accuracy` and so on.
         report: The evaluation; `None` where a resumed training took the figures from its checkpoint.
-        previous: The evaluation of the same samples before it.
+        previous: Which samples were right in the evaluation of the same samples before it.
         evaluator: Who measured.
         vectors: `(rows, hidden)`, the embeddings of the samples that a table shows, where they are wanted.
     """
@@ -71,7 +71,7 @@ class Measured:
     split: str
     metrics: Mapping[str, float]
     report: GroundingReport | None
-    previous: GroundingReport | None
+    previous: Mapping[str, bool] | None
     evaluator: GroundingEvaluator
     vectors: np.ndarray | None = None
 
@@ -93,7 +93,8 @@ class ClickMeter:
     def forget(self) -> None:
         """Begin anew, with another Trainer or another trial of a search."""
         self.baselines: dict[str, GroundingReport] = {}
-        self._previous: dict[str, GroundingReport] = {}
+        self.correct: dict[str, Mapping[str, bool]] = {}
+        """Which samples were right in each evaluation set's last evaluation, by id; a checkpoint may bring it."""
         self._own: list[tuple[Any, GroundingEvaluator | None]] = []
         self._told: set[str] = set()
         self._asked_at: tuple[int, str] | None = None
@@ -162,7 +163,7 @@ class ClickMeter:
             with adapter_disabled(model):
                 report = self._evaluate(evaluator, model, processor)
             if report is not None:
-                self.baselines[split] = self._previous[split] = report
+                self.baselines[split], self.correct[split] = report, report.correct
         return dict(self.baselines)
 
     def measure(self, event: EvaluationEvent) -> Measured | None:
@@ -182,8 +183,8 @@ class ClickMeter:
         if report is None:
             self.failed = True
             return None
-        previous = self._previous.get(split)
-        self._previous[split] = report
+        previous = self.correct.get(split)
+        self.correct[split] = report.correct
         metrics = report.metrics
         if previous is not None:
             fixed, broken = report.changes(previous)

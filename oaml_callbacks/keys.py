@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
-
-from .values import fit_file_name
 
 STEP_KEY = "train/global_step"
 """The x axis of every chart: optimizer steps done, as transformers' own W&B integration logs it."""
@@ -34,7 +33,8 @@ GROUNDING_SAMPLES_PER_SECOND = "grounding_samples_per_second"
 MAX_KEY = 200
 """Characters of a key: W&B makes files' names of some."""
 
-_NOT_IN_FILES = frozenset('<>:"|?*\\')
+_NOT_IN_FILES = re.compile(r'[<>:"|?*\\]')
+_NOT_ASCII = re.compile(r'[^ -~]|[<>:"|?*\\]')
 
 VIEWER_URL = "viewer_url"
 DASHBOARD_URL = "dashboard_url"
@@ -219,13 +219,17 @@ def media_key(name: str) -> str:
 
     W&B makes a path of it: `eval_../../x` would lead out of the run's folder. Windows allows no `:` and the like.
     """
-    return "/".join(part if _is_file_name(part) else fit_file_name(part) for part in trainer_key(name).split("/"))
+    return "/".join(map(_as_file_name, trainer_key(name).split("/")))
 
 
-def _is_file_name(part: str) -> bool:
-    return part == fit_file_name(part) or (
-        part.strip(" .") == part != "" and _NOT_IN_FILES.isdisjoint(part) and len(part.encode()) <= MAX_KEY
-    )
+def _as_file_name(part: str) -> str:
+    """A part of a key; one that could be no file's name anywhere with `_` where that is due, behind a digest."""
+    # Bytes, since letters may take four, and file systems allow 255.
+    letters = _NOT_IN_FILES if len(part.encode()) <= MAX_KEY else _NOT_ASCII
+    fitted = letters.sub("_", part).strip(" .")
+    if fitted == part != "":
+        return part
+    return f"{hashlib.sha256(part.encode()).hexdigest()[:8]}_{fitted}"
 
 
 def loop_key(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,12 +97,12 @@ class GroundingTables:
         self._keep = keep_tables
         self._sender = ArtifactSender(run)
 
-    def choose(self, report: GroundingReport, previous: GroundingReport | None) -> list[ChosenRow]:
+    def choose(self, report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None) -> list[ChosenRow]:
         """The samples that [`table`] shows; see [`choose_rows`]."""
         return choose_rows(report, previous, max_rows=self.max_rows, seed=self.seed)
 
     def table(
-        self, report: GroundingReport, previous: GroundingReport | None, step: int, *, key: str = TABLE_KEY
+        self, report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None, step: int, *, key: str = TABLE_KEY
     ) -> wandb.Table | None:
         """One evaluation's table, to be logged in the same `run.log` as its other values, under `key`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +30,7 @@ class ChosenRow:
 
 
 def choose_rows(
-    report: GroundingReport, previous: GroundingReport | None, *, max_rows: int, seed: int
+    report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None, *, max_rows: int, seed: int
 ) -> list[ChosenRow]:
     """Choose at most `max_rows` samples; the same reports and seed give the same ones, on any machine.
 

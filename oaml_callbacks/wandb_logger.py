@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import sys
+import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -14,8 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import keys
 from .best import BestEvaluations
+from .clean_text import cut
+from .connection import Opening, RunConnection, State, is_offline, new_run_id
 from .links import LinkTemplates, check_url, markdown
-from .values import as_number, fit_name, plain, shown
+from .outcome import EXIT_FAILED, exit_code_of, outcome_of
+from .resuming import Going
+from .saved_run import SavedRun, as_row
+from .secrets import redacted
+from .sync import wandb_command
+from .values import as_number, fit_name, fit_tags, plain, shown
 
 if TYPE_CHECKING:
     import wandb
@@ -25,8 +31,11 @@ logger = logging.getLogger(__name__)
 MAX_WARNINGS = 100
 """Metrics that are no numbers are warned of by name; no more than this many."""
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 255  # what wandb itself reports for Ctrl-C
+MAX_NOTES = 100_000
+"""Characters of the notes."""
+
+MAX_FOLDERS = 50
+"""Folders of a run that a checkpoint remembers, the newest."""
 
 
 class WandbLogger:
@@ -43,10 +52,12 @@ class WandbLogger:
 
     A run that is already open in the process (`wandb.run`) is used, and left open at the end.
 
+    Nothing of W&B's is raised, unless `strict`: see [`RunConnection`] for what happens where it fails.
+
     Args:
         enabled: `False` makes every method do nothing; wandb isn't imported then.
         project: W&B project.
-        config: What the run was configured with.
+        config: What the run was configured with. Secrets are left out.
         entity: W&B user or team.
         name: Shown name; cut to 128 characters. Default: W&B makes one up.
         group: Runs to show together, such as the trials of a search.
@@ -54,12 +65,18 @@ class WandbLogger:
         notes: Markdown shown beside the run. The two links are added to them.
         links: Templates of the run's links (see [`LinkTemplates.resolve`]).
         output_dir: For links that ask for it.
-        continues: Go on with the finished run of this logger, instead of opening a new one.
         beside: Leave a run that is already open alone, and open another one beside it.
+        start_timeout: Seconds that opening may take, before the run goes on offline.
+        finish_timeout: Seconds that the end may take, the process's exit included.
+        strict: Raise where W&B fails, instead of going on without it.
+        saved: The run to go on with, as a checkpoint knows it.
+        going: How: see [`how_to_go_on`].
+        history: The checkpoint's log history.
 
     Raises:
         ImportError: Enabled, but wandb isn't installed.
         LinkError: A link template is wrong.
+        ValueError: A time limit that isn't above 0.
     """
 
     def __init__(
@@ -75,89 +92,114 @@ class WandbLogger:
         notes: str | None = None,
         links: LinkTemplates | None = None,
         output_dir: str | None = None,
-        continues: WandbLogger | None = None,
         beside: bool = False,
+        start_timeout: float = 30.0,
+        finish_timeout: float = 60.0,
+        strict: bool = False,
+        saved: SavedRun | None = None,
+        going: Going | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._run: wandb.Run | None = None
-        self._owned = False
-        self._step: int | None = None
-        self.best: BestEvaluations = continues.best if continues else BestEvaluations()
-        self._left_out: set[str] = set()
+        self.connection = RunConnection(start_timeout=start_timeout, finish_timeout=finish_timeout, strict=strict)
+        self.best = BestEvaluations(saved.best if saved is not None else {})
         self.links: dict[str, str] = {}
-        self.folder: Path | None = None
         self.url: str | None = None
         self.run_id: str | None = None
+        self._project, self._entity = project, entity
+        self._step: int | None = None
+        self._rows = _Rows(going.plan.last_kept + 1 if going is not None else 0, saved)
+        self._skip = going.plan.skip if going is not None else 0
+        self._summary: dict[str, Any] = {}
+        self._folders = list(saved.folders) if saved is not None else []
+        self._left_out: set[str] = set()
         if not enabled:
             return
         require_wandb()
         links = links or LinkTemplates.resolve()  # a template that is wrong is told before a run is open
-        import wandb
-
-        if wandb.run is not None and not beside:
-            self._run = wandb.run
-        else:
-            if continues is not None:
-                _wait_for_another_folder(continues.folder)
-            self._run = wandb.init(
-                project=project,
-                entity=entity,
-                name=fit_name(name),
-                group=fit_name(group),
-                tags=list(tags) or None,
-                notes=notes,
-                id=continues.run_id if continues else None,
-                resume="allow" if continues else None,
-                reinit="create_new" if beside else None,
-            )
-            self._owned = True
+        given = {
+            "project": project,
+            "entity": entity,
+            "name": fit_name(name),
+            "group": fit_name(group),
+            "tags": fit_tags(tags) or None,
+            "notes": cut(notes, MAX_NOTES) if notes else None,
+        }
+        self.connection.open(_opening(given, going, beside=beside))
         try:
-            self._set_up(config or {}, links, output_dir)
+            self.connection.write(lambda run: self._set_up(run, config or {}, links, output_dir))
+            if saved is not None and going is not None:
+                self.update_summary(saved.summary)
+                for index in going.plan.again:
+                    self.log_row(as_row(history[index]), counted=True)
         except BaseException:
             self.finish(EXIT_FAILED)  # nobody would hold it
             raise
 
-    def _set_up(self, config: Mapping[str, Any], links: LinkTemplates, output_dir: str | None) -> None:
-        assert self._run is not None
-        self.run_id, self.url, self.folder = self._run.id, self._run.url, Path(self._run.dir).parent
-        self._run.define_metric(keys.STEP_KEY)
-        self._run.define_metric("*", step_metric=keys.STEP_KEY, step_sync=True)
+    def _set_up(self, run: wandb.Run, config: Mapping[str, Any], links: LinkTemplates, output_dir: str | None) -> None:
+        self.run_id, self.url = run.id, run.url
+        self._project, self._entity = run.project or self._project, run.entity or self._entity
+        if self.folder is not None:
+            self._folders.append(redacted(str(self.folder)))
+        run.define_metric(keys.STEP_KEY)
+        run.define_metric("*", step_metric=keys.STEP_KEY, step_sync=True)
         self.update_config(config)
-        self._set_links(links.fill(self._link_values(output_dir)))
+        values = {"run_id": run.id, "run_name": run.name, "project": run.project, "entity": run.entity}
+        self._set_links(links.fill({**values, "output_dir": output_dir}))
 
     @property
     def run(self) -> wandb.Run | None:
-        """The W&B run; `None` when disabled or finished."""
-        return self._run
+        """The W&B run; `None` when disabled, failed or finished."""
+        return self.connection.run
+
+    @property
+    def state(self) -> State:
+        """Where the run is between `closed` and `finished`; see [`RunConnection`]."""
+        return self.connection.state
+
+    @property
+    def folder(self) -> Path | None:
+        """Where W&B keeps the run on disk."""
+        return self.connection.folder
 
     @property
     def enabled(self) -> bool:
         """Whether there is a run to write to: not disabled, and finished neither by us nor by `wandb.finish()`."""
-        # wandb has no public way to ask, and raises at a write to a finished run.
-        return self._run is not None and not getattr(self._run, "_is_finished", False)
-
-    @property
-    def offline(self) -> bool:
-        """Whether the run is written to disk alone, to be sent later by [`sync_command`]."""
-        return self.folder is not None and self.folder.name.startswith("offline-run-")
+        return self.connection.is_open
 
     @property
     def sync_command(self) -> str | None:
-        """What to type to send an offline run to W&B; `None` for any other."""
-        return f"{_wandb_command()} sync {shown(self.folder)}" if self.folder is not None and self.offline else None
+        """What to type to send to W&B what it lacks of the run; `None` if it lacks nothing."""
+        return self.connection.sync_command
 
     @property
     def look_command(self) -> str | None:
-        """What to type to look at the run in a terminal, from its files; wandb has that command since 0.28."""
-        from importlib.metadata import version
-
-        from packaging.version import Version
-
-        known = self.folder is not None and Version(version("wandb")) >= Version("0.28")
-        return f"{_wandb_command()} leet {shown(self.folder)}" if self.folder is not None and known else None
+        """What to type to look at the run in a terminal, from its files."""
+        return f"{wandb_command()} leet {shown(self.folder)}" if self.folder is not None else None
 
     def own(self) -> None:
         """Take over a run that was open already: it is then finished as if this logger had opened it."""
-        self._owned = True
+        self.connection.adopt()
+
+    def saved(self, logged: int) -> SavedRun | None:
+        """The run as a checkpoint is to know it; `None` if there is none.
+
+        Args:
+            logged: Entries that the Trainer's log history has.
+        """
+        if self.run_id is None:
+            return None
+        self._rows.count(self.connection.write(lambda run: run.step))
+        return SavedRun(
+            run_id=self.run_id,
+            project=self._project,
+            entity=self._entity,
+            step=self._rows.step,
+            logged=logged,
+            tail=self._rows.tail,
+            best=self.best.ranks,
+            summary=dict(self._summary),
+            folders=self._folders[-MAX_FOLDERS:],
+        )
 
     # Writing -----------------------------------------------------------------------------------------------------
 
@@ -170,8 +212,6 @@ class WandbLogger:
             step: Optimizer steps done, the charts' x axis; one that goes backwards loses nothing. Default: the last
                 one given.
         """
-        if self._run is None:
-            return
         if step is not None:
             self._step = step
         row = {keys.loop_key(name): value for name, value in metrics.items()}
@@ -205,38 +245,48 @@ class WandbLogger:
         }
         self.log_metrics({key: value for key, value in row.items() if value is not None}, step=step)
 
-    def log_row(self, row: dict[str, Any]) -> None:
+    def log_row(self, row: dict[str, Any], *, counted: bool = False) -> None:
         """Write one history row under its keys as they are; values that are no numbers are left out with a warning.
 
         wandb's own values, such as tables, go as they are.
 
         The step goes into the row and never to `run.log(step=)`, which drops rows whose step is behind.
+
+        Args:
+            row: Values by key.
+            counted: The row stands in the Trainer's log history too.
         """
-        if self._run is None or not self.enabled:
+        if self._skip and counted:
+            self._skip -= 1
             return
         for value in row.values():
             if type(value) is not float and type(value) is not int:
                 row = self._numbers(row)
                 break
-        self._run.log(row)
+        self.connection.log(row)
+        self._rows.written(counted)
         for key in row:
             if key.endswith(keys.GROUNDING_ACCURACY) and (best := self.best.improve(key, row)):
                 self.update_summary(best)
 
     def update_summary(self, values: Mapping[str, Any]) -> None:
-        """Set values of the run's summary."""
-        if self._run is not None and self.enabled:
-            self._run.summary.update(dict(values))
+        """Set values of the run's summary. Secrets are left out."""
+        if not values or not self.enabled:
+            return
+        cleaned = redacted(dict(values))
+        self._summary.update(cleaned)
+        self.connection.write(lambda run: run.summary.update(cleaned))
 
     def update_config(self, values: Mapping[str, Any]) -> None:
         """Add to the run's config. In a sweep, what the sweep has set stays, and a difference is warned of once."""
-        if self._run is None or not self.enabled:
-            return
-        config, new = self._run.config, dict(values)
-        before = {key: config[key] for key in new if key in config} if self._run.sweep_id else {}
+        self.connection.write(lambda run: self._update_config(run, redacted(dict(values))))
+
+    def _update_config(self, run: wandb.Run, new: dict[str, Any]) -> None:
+        config = run.config
+        before = {key: config[key] for key in new if key in config} if run.sweep_id else {}
         try:
             config.update(new, allow_val_change=True)  # type: ignore[no-untyped-call]
-        except TypeError:  # an object that is no JSON
+        except (TypeError, ValueError):  # an object that is no JSON, text that is no UTF-8
             config.update(plain(new), allow_val_change=True)  # type: ignore[no-untyped-call]
         # wandb itself lets nothing overwrite what a sweep has set.
         kept = sorted(key for key, value in before.items() if _differ(value, new[key]) and config[key] == value)
@@ -249,8 +299,15 @@ class WandbLogger:
 
     def watch(self, model: Any, *, log: str, log_freq: int) -> None:
         """Log gradients or parameters of `model` as histograms, with the rows of the history (`wandb.watch`)."""
-        if self._run is not None:
-            self._run.watch(model, log=log, log_freq=log_freq)  # type: ignore[arg-type]
+        self.connection.write(lambda run: run.watch(model, log=log, log_freq=log_freq))  # type: ignore[arg-type]
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        """Send a W&B alert, by mail or Slack as the user's account has it."""
+        self.connection.write(lambda run: run.alert(title, text, level=level, wait_duration=0))  # type: ignore[arg-type]
+
+    def mark_preempting(self) -> None:
+        """Tell W&B that the process will be ended soon; what is on its way is sent at once."""
+        self.connection.write(lambda run: run.mark_preempting())
 
     # Links -------------------------------------------------------------------------------------------------------
 
@@ -268,20 +325,19 @@ class WandbLogger:
 
     # Ending ------------------------------------------------------------------------------------------------------
 
-    def finish(self, exit_code: int = 0, *, error_type: type[BaseException] | None = None) -> None:
+    def finish(
+        self, exit_code: int = 0, *, error_type: type[BaseException] | None = None, begun: float | None = None
+    ) -> None:
         """Finish the run, if this logger opened it; leave it open otherwise. Safe to call twice.
 
         Args:
-            exit_code: 0 finished, 1 failed, 255 interrupted; W&B shows the run as failed unless it is 0.
+            exit_code: 0 finished, 1 failed, 255 interrupted, 143 preempted; W&B shows the run as failed unless it is
+                0.
             error_type: What ended it; told in the summary's `outcome`.
+            begun: When the end began, by `time.monotonic()`, if it did before this call.
         """
-        run, ended = self._run, not self.enabled
-        self._run = None
-        if run is None or ended:
-            return
-        run.summary.update({keys.OUTCOME: outcome_of(exit_code, error_type)})
-        if self._owned:
-            run.finish(exit_code=exit_code)
+        self.update_summary({keys.OUTCOME: outcome_of(exit_code, error_type)})
+        self.connection.finish(exit_code, begun=time.monotonic() if begun is None else begun)
 
     def __enter__(self) -> WandbLogger:
         return self
@@ -308,30 +364,75 @@ class WandbLogger:
                 )
         return kept
 
-    def _link_values(self, output_dir: str | None) -> dict[str, str | None]:
-        assert self._run is not None
-        return {
-            "run_id": self._run.id,
-            "run_name": self._run.name,
-            "project": self._run.project,
-            "entity": self._run.entity,
-            "output_dir": output_dir,
-        }
-
     def _set_link(self, key: str, url: str) -> None:
         check_url(key, url)
-        if self._run is not None:
+        if self.enabled:
             self._set_links({**self.links, key: url})
 
     def _set_links(self, links: Mapping[str, str]) -> None:
-        assert self._run is not None
         before, self.links = markdown(self.links), dict(links)
         self.update_summary(links)
-        if markdown(links) in (self._run.notes or ""):
-            return
-        # The notes are Markdown, so there the links can be clicked wherever W&B shows the summary as plain text.
-        notes = (self._run.notes or "").removesuffix(before).rstrip() if before else self._run.notes
-        self._run.notes = f"{notes}\n\n{markdown(links)}" if notes else markdown(links)
+        self.connection.write(lambda run: _set_notes(run, before, markdown(links)))
+
+
+class _Rows:
+    """How many rows a run has, and how many of the last are the Trainer's log history's.
+
+    Args:
+        first: W&B's step of the first row that will be written.
+        saved: The run that is gone on with.
+    """
+
+    def __init__(self, first: int, saved: SavedRun | None) -> None:
+        self.step = first
+        self.tail = saved.tail if saved is not None and saved.step == first else 0
+        self._counted = self._others = 0
+
+    def written(self, counted: bool) -> None:
+        """Note a row."""
+        if counted:
+            self._counted += 1
+        else:
+            self._others += 1
+
+    def count(self, step: int | None) -> None:
+        """Take stock.
+
+        Args:
+            step: W&B's step of the next row, which others may have moved too; `None` if it can't be had.
+        """
+        expected = self.step + self._counted
+        # A run that was gone on with tells 0 until its first row.
+        now = expected + self._others if step is None else max(step, self.step)
+        self.tail = self.tail + self._counted if now == expected else 0
+        self.step, self._counted, self._others = now, 0, 0
+
+
+def _opening(arguments: dict[str, Any], going: Going | None, *, beside: bool) -> Opening:
+    if going is None or going.run_id is None:
+        # An id of our own, so that what begins offline is the same run; one that the user has set is W&B's to take.
+        own = not any(os.environ.get(name) for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RESUME"))
+        return Opening(arguments, run_id=new_run_id() if own else None, beside=beside)
+    kept = going.plan.last_kept
+    # Offline, W&B numbers rows from 0 again unless it is told where they begin; a rewind tells it.
+    rewinds = going.plan.rewind or (kept >= 0 and (is_offline() or going.unreachable is not None))
+    return Opening(
+        arguments,
+        run_id=going.run_id,
+        beside=beside,
+        resume="rewind" if rewinds else "append",
+        last_kept=kept,
+        unreachable=going.unreachable,
+        earlier=going.earlier,
+    )
+
+
+def _set_notes(run: wandb.Run, before: str, links: str) -> None:
+    # The notes are Markdown, so there the links can be clicked wherever W&B shows the summary as plain text.
+    if links in (run.notes or ""):
+        return
+    notes = (run.notes or "").removesuffix(before).rstrip() if before else run.notes
+    run.notes = f"{notes}\n\n{links}" if notes else links
 
 
 def require_wandb() -> None:
@@ -356,40 +457,6 @@ def user_run_is_open() -> bool:
     return wandb.run is not None and not wandb.run.sweep_id
 
 
-def exit_code_of(error_type: type[BaseException] | None) -> int:
-    """What a run's process would exit with: 0, 255 after Ctrl-C, 1 after any other exception."""
-    if error_type is None:
-        return 0
-    return EXIT_INTERRUPTED if issubclass(error_type, KeyboardInterrupt) else EXIT_FAILED
-
-
 def _differ(one: Any, other: Any) -> bool:
     scalars = (bool, int, float, str)
     return isinstance(one, scalars) and isinstance(other, scalars) and one != other
-
-
-def _wait_for_another_folder(folder: Path | None) -> None:
-    """Wait, for a second at most, until W&B would name the next folder otherwise than `folder`.
-
-    Folders of an offline run are named by its id and the second; older versions of wandb overwrite the first.
-    """
-    while folder is not None and time.strftime("-%Y%m%d_%H%M%S-") in folder.name:
-        time.sleep(0.05)
-
-
-def outcome_of(exit_code: int, error_type: type[BaseException] | None) -> str:
-    """How it ended, in words. Of an exception the type alone is told: a message may hold anything."""
-    if exit_code == 0:
-        return "finished"
-    if exit_code == EXIT_INTERRUPTED:
-        return "interrupted"
-    return "failed" if error_type is None else f"failed: {error_type.__name__}"
-
-
-def _wandb_command() -> str:
-    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's."""
-    beside_python = Path(sys.executable).with_name("wandb")
-    on_path = shutil.which("wandb")
-    if not beside_python.exists() or (on_path is not None and Path(on_path) == beside_python):
-        return "wandb"
-    return shown(beside_python)

@@ -15,6 +15,17 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers begin with the longest tests, so that none is left with one when the others have ended."""
+    if hasattr(config, "workerinput"):  # in one process the order of the files is easier to follow
+        items.sort(key=lambda item: -seconds(item))
+
+
+def seconds(item: pytest.Item) -> float:
+    slow = item.get_closest_marker("slow")
+    return slow.kwargs.get("seconds", 10) if slow else 0
+
+
 @pytest.fixture(scope="session")
 def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight training and eight evaluation screens."""

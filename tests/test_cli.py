@@ -219,7 +219,7 @@ class TestTraining:
             if "'loss'" in line:
                 break
         training.send_signal(signal.SIGINT)
-        output = training.communicate(timeout=60)[0]
+        output = training.communicate(timeout=120)[0]
         assert training.returncode == 130, output
         assert "Traceback" not in output
         assert "--resume" in output
@@ -231,7 +231,7 @@ class TestTraining:
         resumed = oaml(
             *arguments[:-4], "--max-steps", str(step + 1), "--save-strategy", "steps", "--resume", folder=tmp_path
         )
-        output = resumed.communicate(timeout=60)[0]
+        output = resumed.communicate(timeout=120)[0]
         assert resumed.returncode == 0, output
         assert f"Going on from training_output/checkpoint-{step}." in output
         assert (tmp_path / "training_output" / f"checkpoint-{step + 1}").is_dir()

@@ -77,7 +77,7 @@ def test_ctrl_c_is_marked_as_such(screens: Path, offline: Path) -> None:
         if "'loss'" in line:  # the training has begun
             process.send_signal(signal.SIGINT)
             break
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     run = read_run(offline)
     assert run.exit_code == 255
     assert run.summary["outcome"] == "interrupted"

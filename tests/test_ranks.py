@@ -56,6 +56,7 @@ LAUNCHERS = {
 }
 
 
+@pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_processes_share_one_run(screens: Path, offline: Path, launcher: str) -> None:
     script = offline / "worker.py"

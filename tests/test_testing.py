@@ -18,7 +18,7 @@ import pytest
 
 from oaml_callbacks import testing
 from oaml_callbacks.testing import RecordedAlert, RecordedRun, offline_wandb, read_run, read_runs
-from oaml_callbacks.testing.transaction_log import BLOCK_BYTES, FILE_HEADER
+from oaml_callbacks.transaction_log import BLOCK_BYTES, FILE_HEADER
 
 wandb = pytest.importorskip("wandb")
 image = pytest.importorskip("PIL.Image")

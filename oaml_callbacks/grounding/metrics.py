@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -147,12 +147,21 @@ class GroundingReport:
         """How many answers ended how."""
         return _outcomes(self.rows)
 
-    def changes(self, previous: GroundingReport) -> tuple[list[GradedSample], list[GradedSample]]:
+    @property
+    def correct(self) -> dict[str, bool]:
+        """Which samples were right, by id."""
+        return {row.sample.id: row.correct for row in self.rows}
+
+    def changes(
+        self, previous: GroundingReport | Mapping[str, bool]
+    ) -> tuple[list[GradedSample], list[GradedSample]]:
         """The samples that became right and those that became wrong since `previous`, in order.
 
-        Samples are told by their id; those that only one of the two evaluations reached are in neither list.
+        Args:
+            previous: An evaluation, or its [`correct`]. Samples are told by their id; those that only one of the two
+                evaluations reached are in neither list.
         """
-        before = {row.sample.id: row.correct for row in previous.rows}
+        before = previous.correct if isinstance(previous, GroundingReport) else previous
         fixed = [row for row in self.rows if row.correct and before.get(row.sample.id) is False]
         broken = [row for row in self.rows if not row.correct and before.get(row.sample.id) is True]
         return fixed, broken

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..transaction_log import TransactionLog
 from .recorded_run import (
     RecordedAlert,
     RecordedArtifact,
@@ -18,7 +19,6 @@ from .recorded_run import (
     RecordedRun,
     Row,
 )
-from .transaction_log import TransactionLog
 
 # A run's folder, the `wandb` folder, and the folder that holds it (WANDB_DIR). `latest-run` is a link to one of them.
 _IN_RUN = "run-*.wandb"

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001 - full-width signs are what is tested
 from __future__ import annotations
 
+import os
 import random
 import re
 import string
@@ -139,13 +140,16 @@ def test_thousands_of_mutated_answers_are_read_without_a_crash_or_a_made_up_poin
             check(reader, text)
 
 
-@pytest.mark.slow
-def test_a_million_random_and_mutated_strings_are_read_without_a_crash_or_a_made_up_point() -> None:
+MANY = int(os.environ.get("TEST_STRINGS", "100_000"))  # a million, before a release, takes ten times as long
+
+
+@pytest.mark.newest_only
+def test_very_many_random_and_mutated_strings_are_read_without_a_crash_or_a_made_up_point() -> None:
     read = 0
-    for i, text in enumerate(strings(1_000_000)):
+    for i, text in enumerate(strings(MANY)):
         for reader in (ALL_READERS[i % len(ALL_READERS)], ANY_READERS[i % len(ANY_READERS)]):
             read += check(reader, text).status == "ok"
-    assert read > 100_000  # they are near enough to real answers
+    assert read > MANY // 10  # they are near enough to real answers
 
 
 MEGABYTE = 1_000_000
@@ -161,11 +165,11 @@ AWKWARD = [
 REPEATED = [*PIECES, " ", "(", "1", "1,", "(1,", "a", "Action: ", "(1, 2", "[[1,", '\\"', "'\\'", "TYPE('", "1.", "- "]
 
 
-def check_time(reader: AnswerReader, text: str) -> None:
+def check_time(reader: AnswerReader, text: str, *, seconds: float = 1) -> None:
     start = time.process_time()
     reader.read(text, resized_size=SIZE)
     reader.is_complete(text)
-    assert time.process_time() - start < 1, (reader, text[:30])
+    assert time.process_time() - start < seconds, (reader, text[:30])
 
 
 @pytest.mark.parametrize("text", AWKWARD, ids=range(len(AWKWARD)))
@@ -174,11 +178,13 @@ def test_an_answer_of_a_megabyte_takes_well_under_a_second(text: str) -> None:
         check_time(reader, text)
 
 
-@pytest.mark.slow
+@pytest.mark.newest_only
 @pytest.mark.parametrize("reader", ALL_READERS, ids=str)
-def test_a_megabyte_of_anything_takes_every_reader_well_under_a_second(reader: AnswerReader) -> None:
-    for text in [*AWKWARD, *(piece * (MEGABYTE // len(piece)) for piece in REPEATED)]:
-        check_time(reader, text)
+def test_the_time_that_every_reader_takes_does_not_grow_faster_than_the_answer(reader: AnswerReader) -> None:
+    """A quarter of a megabyte in a quarter of that second: time that grew with the square would be many times it."""
+    size = MEGABYTE // 4
+    for text in [*(text[:size] for text in AWKWARD), *(piece * (size // len(piece)) for piece in REPEATED)]:
+        check_time(reader, text, seconds=0.25)
 
 
 PLACELESS = {
@@ -187,7 +193,7 @@ PLACELESS = {
     "qwen3_vl": ['{"name": "computer_use", "arguments": {"action": "key", "keys": ["a"]}}'],
     "opencua": ["pyautogui.write(message='a')", "pyautogui.hotkey(['a', \"b\"])", "computer.terminate(status='a')"],
 }
-FILLERS = [" ", *(pytest.param(filler, marks=pytest.mark.slow) for filler in ("1", "(", '"', "\\", "x", "\n"))]
+FILLERS = [" ", *(pytest.param(filler, marks=pytest.mark.newest_only) for filler in ("1", "(", '"', "\\", "x", "\n"))]
 
 
 @pytest.mark.parametrize("filler", FILLERS)

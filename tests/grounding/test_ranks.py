@@ -186,7 +186,7 @@ def worlds(screens: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int,
     return {count: run(count, screens, folder) for count in (1, 2, 3)}
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow(seconds=60), pytest.mark.timeout(600)]
 
 
 def test_the_report_is_the_same_row_for_row_on_any_number_of_ranks(worlds: Any) -> None:

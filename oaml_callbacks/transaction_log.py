@@ -9,9 +9,10 @@ of 32 KiB; a record is one chunk (FULL) or several (FIRST, MIDDLE..., LAST), and
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
 
@@ -25,6 +26,42 @@ class _Kind(IntEnum):
     FIRST = 2
     MIDDLE = 3
     LAST = 4
+
+
+def write_transaction_log(path: Path, records: Iterable[bytes]) -> None:
+    """Write a `.wandb` file with these records. It appears whole, or not at all.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(FILE_HEADER)
+        position = len(FILE_HEADER)
+        for record in records:
+            for chunk in _framed(record, position):
+                file.write(chunk)
+                position += len(chunk)
+    os.replace(new, path)
+
+
+def _framed(record: bytes, position: int) -> Iterator[bytes]:
+    """Yield a record's chunks, and the padding before them, for a file that is `position` bytes long."""
+    start, begins = 0, True
+    while begins or start < len(record):
+        room = BLOCK_BYTES - position % BLOCK_BYTES
+        if room < _CHUNK_HEADER.size:
+            yield bytes(room)
+            position += room
+            continue
+        data = record[start : start + room - _CHUNK_HEADER.size]
+        start += len(data)
+        ends = start == len(record)
+        kind = (_Kind.FULL if ends else _Kind.FIRST) if begins else (_Kind.LAST if ends else _Kind.MIDDLE)
+        begins = False
+        chunk = _CHUNK_HEADER.pack(zlib.crc32(data, zlib.crc32(bytes([kind]))), len(data), kind) + data
+        position += len(chunk)
+        yield chunk
 
 
 class TransactionLog:

@@ -1,0 +1,151 @@
+"""How far a run has come that a checkpoint names: asked of W&B's server, or read from the run's files."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .clean_text import error_text
+from .run_lock import is_locked
+from .saved_run import ResumePlan, SavedRun, plan_resume
+from .sync import send, unsent_parts
+
+logger = logging.getLogger(__name__)
+
+ASK_SECONDS = 10.0
+"""How long the server may take to say how far a run has come."""
+
+
+@dataclass(frozen=True)
+class Going:
+    """How a training goes on with a run.
+
+    Args:
+        run_id: The run; `None` for a new one.
+        plan: What is kept of it, and what is written again.
+        unreachable: Why the server couldn't be asked; the run then goes on offline.
+        earlier: What of the run is on this machine, and not yet on the server.
+    """
+
+    run_id: str | None
+    plan: ResumePlan
+    unreachable: str | None = None
+    earlier: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class _Last:
+    """A run's last row."""
+
+    step: int
+    global_step: float | None = None
+
+
+def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offline: bool, seconds: float) -> Going:
+    """Find out how a resumed training goes on with its run.
+
+    Args:
+        saved: What the checkpoint knows of the run.
+        history: The checkpoint's log history.
+        offline: Whether W&B is offline, so that nobody can be asked.
+        seconds: How long it may take.
+    """
+    folders = run_folders(saved)
+    if any(is_locked(folder) for folder in folders):
+        logger.warning(
+            "The W&B run %s of this checkpoint is still being written to, by another training on this machine. This "
+            "training gets a run of its own.",
+            saved.run_id,
+        )
+        return Going(None, plan_resume(saved, history, -1))
+    if offline:
+        return _from_files(saved, history, folders)
+    found = _asked(saved, min(ASK_SECONDS, seconds))
+    if isinstance(found, str):
+        return _from_files(saved, history, folders, unreachable=found)
+    if found is None or found.step < saved.step - 1:
+        # An offline beginning, or rows that were on the way when the process was killed: with their tables.
+        parts = unsent_parts(folders)
+        if parts and send(parts, max(1.0, seconds - ASK_SECONDS)):
+            found = _asked(saved, ASK_SECONDS)
+        elif parts:
+            return _from_files(saved, history, folders, unreachable="an earlier part of the run could not be sent")
+        if isinstance(found, str):
+            return _from_files(saved, history, folders, unreachable=found)
+    if found is None:
+        logger.warning(
+            "The W&B run %s of this checkpoint is not on the server. It is written again, from the checkpoint's log "
+            "history: without the tables and what others logged.",
+            saved.run_id,
+        )
+        return Going(saved.run_id, plan_resume(saved, history, -1))
+    return Going(saved.run_id, plan_resume(saved, history, found.step, found.global_step))
+
+
+def run_folders(saved: SavedRun) -> list[Path]:
+    """The run's folders on this machine, oldest first: those the checkpoint knows, and later ones beside them."""
+    places = {Path(folder).expanduser().parent for folder in saved.folders}
+    found = {folder for place in places for folder in place.glob(f"*run-*-{saved.run_id}") if folder.is_dir()}
+    return sorted(found, key=lambda folder: folder.name.removeprefix("offline-"))
+
+
+def _from_files(
+    saved: SavedRun, history: Sequence[Mapping[str, Any]], folders: Sequence[Path], unreachable: str | None = None
+) -> Going:
+    last = _last_row(folders)
+    step, global_step = (last.step, last.global_step) if last is not None else (None, None)
+    return Going(saved.run_id, plan_resume(saved, history, step, global_step), unreachable, unsent_parts(folders))
+
+
+def _last_row(folders: Sequence[Path]) -> _Last | None:
+    """The last row in the newest file that has one; `None` if this machine has none of the run's files."""
+    for folder in reversed(folders):
+        for path in folder.glob("run-*.wandb"):
+            last = None
+            for row in _rows(path):
+                last = _Last(int(row["_step"]), row.get("train/global_step"))
+            if last is not None:
+                return last
+    return _Last(-1) if folders else None
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    from .testing import read_run
+
+    try:
+        yield from read_run(path).history
+    except (OSError, ValueError) as error:
+        logger.debug("%s can't be read: %s", path, error)
+
+
+def _asked(saved: SavedRun, seconds: float) -> _Last | str | None:
+    """What the server has of the run; `None` if it hasn't the run; why it doesn't answer, as text."""
+    answer: list[_Last | str | None] = []
+
+    def ask() -> None:
+        answer.append(_ask(saved, seconds))
+
+    # W&B's own time limit holds for each of several tries.
+    thread = threading.Thread(target=ask, name="oaml-ask", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answer[0] if answer else f"no answer in {seconds:.0f} s"
+
+
+def _ask(saved: SavedRun, seconds: float) -> _Last | str | None:
+    import wandb
+
+    path = "/".join(part for part in (saved.entity, saved.project, saved.run_id) if part)
+    try:
+        run = wandb.Api(timeout=max(1, int(seconds / 2))).run(path)
+        step = run.lastHistoryStep
+        reached = run.summary.get("train/global_step")
+    except ValueError as error:  # W&B's word for a run that doesn't exist
+        return None if "ould not find run" in str(error) else error_text(error)
+    except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training goes on
+        return error_text(error)
+    return _Last(-1 if step is None else int(step), reached if isinstance(reached, (int, float)) else None)

@@ -1,0 +1,54 @@
+"""[`RunLock`]: whether somebody on this machine is writing to a run. A process that dies lets go of its lock."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NAME = "oaml.lock"
+
+
+class RunLock:
+    """Held while a run is open.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file: int | None = None
+        if fcntl is None:
+            return
+        try:
+            self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()  # a file system without locks, or a full one: nobody can tell then
+
+    def release(self) -> None:
+        """Let go."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the run's lock."""
+    if fcntl is None:
+        return False
+    try:
+        file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False

@@ -1,0 +1,145 @@
+"""Sending what W&B's server lacks, from the run's files: the command to type, and running it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .core_log import CORE_LOG, CoreLog
+from .transaction_log import TransactionLog, write_transaction_log
+from .values import shown
+
+logger = logging.getLogger(__name__)
+
+UNSENT = "unsent.wandb"
+"""In a run's folder: a copy of its file without the rows that the server has."""
+
+_FAILED = ("Fatal error", "ERROR", "Failed", "failed", "Skipped")
+"""What `wandb sync` prints where it fails; its exit status is 0 even then (seen with 0.31)."""
+
+
+def wandb_command() -> str:
+    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's."""
+    beside_python = Path(sys.executable).with_name("wandb")
+    on_path = shutil.which("wandb")
+    if not beside_python.exists() or (on_path is not None and Path(on_path) == beside_python):
+        return "wandb"
+    return shown(beside_python)
+
+
+def sync_command(paths: Sequence[Path]) -> str:
+    """What to type to send runs' folders or files, in this order, to W&B."""
+    online = [] if all(_is_offline(path) for path in paths) else ["--include-online"]
+    return " ".join([wandb_command(), "sync", *online, *(shown(path) for path in paths)])
+
+
+def send(paths: Sequence[Path], seconds: float) -> bool:
+    """Run that command, for at most `seconds`.
+
+    Returns:
+        Whether everything arrived. If not, the command may be run again.
+    """
+    online = [] if all(_is_offline(path) for path in paths) else ["--include-online"]
+    unset = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SERVICE")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "wandb", "sync", *online, *map(str, paths)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            start_new_session=True,  # Ctrl-C is the training's
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.debug("wandb sync: %s", error)
+        arrived = False
+    else:
+        printed = done.stdout.decode(errors="replace")
+        logger.debug("wandb sync: %s", printed)
+        finished = printed.count("Finished syncing") >= len(paths)
+        arrived = done.returncode == 0 and finished and not any(word in printed for word in _FAILED)
+    if not arrived:
+        for path in paths:
+            _unmark(path)
+    return arrived
+
+
+def unsent_parts(folders: Sequence[Path]) -> list[Path]:
+    """What of a run's folders, oldest first, the server lacks, as far as the files tell."""
+    parts = []
+    for folder in folders:
+        if any(folder.glob("*.wandb.synced")):
+            continue
+        if _is_offline(folder):
+            parts.append(folder)
+            continue
+        log = CoreLog(folder / CORE_LOG)
+        log.read()
+        try:
+            part = write_unsent(folder, log.arrived)
+        except (OSError, ValueError) as error:
+            logger.debug("%s can't be read: %s", folder, error)
+            continue
+        if part is not None:
+            parts.append(part)
+    return parts
+
+
+def write_unsent(folder: Path, arrived: int) -> Path | None:
+    """Write the run's file again without its first rows, since `wandb sync` appends to what the server has.
+
+    Args:
+        folder: The run's folder.
+        arrived: So many rows of this file are on the server.
+
+    Returns:
+        What is to be sent: the folder, if no row of it has arrived; `None` if there is nothing.
+
+    Raises:
+        OSError: It can't be written.
+        ValueError: The run's file is none of W&B's, or there is none.
+    """
+    path = next(folder.glob("run-*.wandb"), None)
+    if path is None:
+        raise ValueError(f"there is no run-*.wandb in {folder}")
+    record_class = import_module("wandb.proto.wandb_internal_pb2").Record
+    kept, rows, ended = [], 0, False
+    for data in TransactionLog(path):
+        record = record_class()
+        record.ParseFromString(data)
+        kind = record.WhichOneof("record_type")
+        ended = ended or kind == "exit"
+        if kind == "history":
+            rows += 1
+            if rows <= arrived:
+                continue
+        if kind == "run":
+            record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
+            data = record.SerializeToString()
+        kept.append(data)
+    if arrived <= 0:
+        return folder if rows else None
+    if rows <= arrived and not ended:
+        return None
+    unsent = folder / UNSENT
+    write_transaction_log(unsent, kept)
+    return unsent
+
+
+def _is_offline(path: Path) -> bool:
+    return (path.parent if path.suffix == ".wandb" else path).name.startswith("offline-run-")
+
+
+def _unmark(path: Path) -> None:
+    """W&B marks a file as sent even where its server refused the rows, and would pass it over the next time."""
+    for marker in [path.with_name(f"{path.name}.synced")] if path.suffix == ".wandb" else path.glob("*.wandb.synced"):
+        marker.unlink(missing_ok=True)
