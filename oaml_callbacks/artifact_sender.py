@@ -27,8 +27,9 @@ class ArtifactSender:
 
     `run.log_artifact` asks W&B's server two things before it returns: of which type the artifact is there, and whether
     the key is right. With a server that doesn't answer it holds its caller for 19 seconds each, and then raises (seen
-    with 0.31). Neither is needed for artifacts of our own, so here they aren't asked: an artifact is on disk with the
-    run's rows, and W&B's service sends it when it can.
+    with 0.31). Neither is needed for artifacts of our own, so here they aren't asked. And online it writes nothing of
+    the artifact into the run's file, so that what the server didn't take could never be sent. Here it is written
+    there, as it is offline, and W&B's service sends it when it can.
 
     Args:
         run: The W&B run.
@@ -48,7 +49,7 @@ class ArtifactSender:
                 stays: W&B gives `latest` to the newest alone, so any other was given by somebody. Offline nothing is
                 deleted.
         """
-        with _asking_nobody(self._run):
+        with _on_disk_first(self._run):
             self._run.log_artifact(artifact)
         name = artifact.name.partition(":")[0]
         self._sent[name] = self._sent.get(name, 0) + 1
@@ -87,18 +88,28 @@ class ArtifactSender:
 
 
 @contextmanager
-def _asking_nobody(run: wandb.Run) -> Iterator[None]:
-    """Inside, `run.log_artifact` hands an artifact to W&B's service, and asks its server nothing."""
+def _on_disk_first(run: wandb.Run) -> Iterator[None]:
+    """Inside, `run.log_artifact` hands an artifact to W&B's service as it does offline: written first, and then sent.
+
+    Online it would ask the server twice, and hand the artifact over in a way that leaves nothing on disk.
+    """
+    held: Any = run
+    interface: Any = getattr(run, "_interface", None)
     names = ("_assert_can_log_artifact", "_public_api")
-    if run.offline or not all(hasattr(run, name) for name in names):
+    if run.offline or not hasattr(interface, "publish_artifact") or not all(hasattr(run, name) for name in names):
         yield  # an SDK that has changed: it asks
         return
-    held: Any = run
+
+    def publish(of: Any, artifact: Any, aliases: Any, tags: Any = None, history_step: Any = None, **more: Any) -> None:
+        interface.publish_artifact(of, artifact, aliases, tags, **more)
+
+    interface.deliver_artifact = publish
     held._assert_can_log_artifact = lambda artifact: None
     held._public_api = _Api
     try:
         yield
     finally:
+        vars(interface).pop("deliver_artifact", None)
         for name in names:
             vars(run).pop(name, None)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transformers.trainer_callback import TrainerCallback
+from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from . import keys, open_runs, stock
 from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
-from .evaluation_record import EvaluationRecord, RecordOptions
+from .evaluation_record import RecordOptions
 from .links import LinkTemplates
+from .opening import require_wandb
+from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
+from .saved_run import SavedRun
 from .tracked_run import TrackedRun
 from .trainer_logs import (
     Evaluation,
@@ -24,18 +26,19 @@ from .trainer_logs import (
     evaluation_prefix,
     tracking,
 )
-from .wandb_logger import EXIT_FAILED, WandbLogger, exit_code_of, outcome_of, require_wandb, user_run_is_open
+from .trainer_run import RunOptions, TrainerRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
     from .click_meter import Grounding
     from .grounding import GroundingReport
+    from .wandb_logger import WandbLogger
 
 logger = logging.getLogger(__name__)
 
 
-class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
+class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
     """Tracks a fine-tuning in Weights & Biases, and says how well the model clicks.
 
     ```python
@@ -80,9 +83,18 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         dashboard_url: Template of the link to the dashboard. Default: `OAML_DASHBOARD_URL`, else
             `http://localhost:8080/dashboard.html?run={run_id}`.
         config: The training configuration as it was given; kept in the run's config as `oaml.config`.
+        start_timeout: Seconds that W&B may take to open the run. Then it goes on offline, and is sent at the end.
+        finish_timeout: Seconds that the run's end may take, the process's exit included. Then the command that sends
+            the rest is told.
+        strict: Raise where W&B fails, or when rows haven't arrived for `start_timeout`, instead of training on
+            without it.
+        alerts: Send W&B alerts, once per cause: the loss is NaN, the accuracy is below the base model's, answers can't
+            be read any more, the training has ended.
+        new_run: Give a training that is resumed a run of its own, instead of going on with the checkpoint's run.
 
     Raises:
         LinkError: A link template has an unknown field, no scheme or host, or credentials in it.
+        ValueError: A number or a time limit that is too small.
     """
 
     def __init__(
@@ -103,31 +115,51 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         viewer_url: str | None = None,
         dashboard_url: str | None = None,
         config: Mapping[str, Any] | None = None,
+        start_timeout: float = 30.0,
+        finish_timeout: float = 60.0,
+        strict: bool = False,
+        alerts: bool = False,
+        new_run: bool = False,
     ) -> None:
-        self.project = project
-        self.entity = entity
-        self.run_name = run_name
-        self.group = group
-        self.tags = tuple(tags)
-        self.notes = notes
-        self.link_templates = LinkTemplates.resolve(viewer_url, dashboard_url)
-        self.config = config
         self.last_report: GroundingReport | None = None
         self.in_training = False
         self._clicks = ClickMeter(grounding, baseline=baseline)
-        self._record: EvaluationRecord | None = None
-        self._record_options = RecordOptions(max_rows, max_media_mb, keep_tables)
+        self._max_rows = max_rows
+        self._run = TrainerRun(
+            RunOptions(
+                links=LinkTemplates.resolve(viewer_url, dashboard_url),
+                record=RecordOptions(max_rows, max_media_mb, keep_tables),
+                project=project,
+                entity=entity,
+                run_name=run_name,
+                group=group,
+                tags=tuple(tags),
+                notes=notes,
+                config=config,
+                start_timeout=start_timeout,
+                finish_timeout=finish_timeout,
+                strict=strict,
+                alerts=alerts,
+                new_run=new_run,
+            ),
+            self,
+        )
         self._embeds = embeddings
         self._trainer: weakref.ref[Any] | None = None
         self._args: TrainingArguments | None = None
         self._control: TrainerControl | None = None
         self._begun = False
         self._searching = False
+        self._exit_code = 0
         self._error: type[BaseException] | None = None
         self._tracking: Tracking = "off"
         self._evaluation: Evaluation | None = None
         stock.expect(self)
         open_runs.watch_trainings()
+
+    @property
+    def _tracker(self) -> WandbLogger | None:
+        return self._run.tracker
 
     # What a script wants to know ----------------------------------------------------------------------
 
@@ -166,12 +198,21 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self._meet(args, control)
         if state.is_hyper_param_search or self._searching:
             self.close()
-            self._tracker = None
+            self._run.forget()
             self._clicks.forget()
         self._searching = state.is_hyper_param_search
         self.in_training, self._error = True, None
         self._clicks.begin(state)
-        self._open(args, state, model, processing_class).update_summary({keys.OUTCOME: "running"})
+        # The Trainer looks for it at each save, and has none where its checkpoint was made without us.
+        kept: Any = state.stateful_callbacks
+        known = kept.setdefault(type(self).__name__, {})
+        saved = _saved_run(known)
+        if saved is not None and not self._clicks.correct:
+            self._clicks.correct = {split: dict(of) for split, of in saved.correct.items()}
+        self._run.begin(state, saved)
+        if self._opens(args, state, model, processing_class):
+            self._run.update_summary({keys.OUTCOME: "running"})
+            self._run.watch_for_preemption()
 
     def on_train_begin(
         self,
@@ -195,10 +236,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         """Note that the training came to its end. The run stays open: evaluations may follow."""
         self.in_training = False
         self._clicks.end()
-        if self._record is not None:
-            self._record.log_rows()  # now, since the user may finish the run
-        if self._tracker is not None:
-            self._tracker.update_summary({keys.OUTCOME: "finished"})
+        stopped = self._run.preempted and state.global_step < state.max_steps
+        self._exit_code = EXIT_PREEMPTED if stopped else 0
+        self._run.ended(outcome_of(self._exit_code, None))
 
     def on_training(self, trainer: Any) -> None:
         """Remember the Trainer: its evaluation set is not known to the events before its first evaluation."""
@@ -210,8 +250,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self._clicks.end()
         if self.in_training:
             self.in_training, self._error = False, error_type
-            if self._tracker is not None:
-                self._tracker.update_summary({keys.OUTCOME: outcome_of(exit_code_of(error_type), error_type)})
+            self._run.died(error_type)
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -243,12 +282,13 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
                 EvaluationEvent(prefix, logs, state, model, processing_class, eval_dataloader), args
             )
             self._evaluation = Evaluation(prefix, dict(measured.metrics) if measured else {}, frozenset(logs))
-        if self._tracking != "on" or not state.is_world_process_zero:
+        if not self._opens(args, state, model, processing_class):
             return
-        tracker = self._open(args, state, model, processing_class)
         # Stock may have written the first row of a Trainer that this was added to late; that one lacks the grounding.
-        written = stock.has_written(logs)
-        self._write(tracker, (measured.metrics if measured else {}) if written else logs, state, measured)
+        if stock.has_written(logs):
+            self._run.write(measured.metrics if measured else {}, state, measured, counted=False)
+        else:
+            self._run.write(logs, state, measured, counted=True)
 
     def on_evaluate(
         self,
@@ -275,8 +315,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         else:
             metrics.update(evaluation.grounding)
             missing = {name: value for name, value in metrics.items() if name not in evaluation.logged}
-        if missing and self._tracking == "on" and state.is_world_process_zero:
-            self._write(self._open(args, state, model, processing_class), missing, state, measured)
+        if missing and self._opens(args, state, model, processing_class):
+            self._run.write(missing, state, measured, counted=False)
         if self._clicks.failed and chosen_by_grounding(args):
             # Without it the Trainer would end in a KeyError; with this no checkpoint is taken for the best.
             name = f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}"
@@ -295,9 +335,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     ) -> None:
         """Write a row for `trainer.predict`, which makes no log event."""
         self._meet(args, control)
-        if self._tracking == "on" and state.is_world_process_zero:
-            tracker = self._open(args, state, model, processing_class)
-            tracker.log_row({keys.trainer_key(name): value for name, value in metrics.items()})
+        if self._opens(args, state, model, processing_class):
+            self._run.write_prediction(metrics)
 
     def close(self, exit_code: int | None = None) -> None:
         """Finish the run, if this callback opened it. Done by itself when the process ends or another run opens.
@@ -307,13 +346,29 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         """
         open_runs.remove(self)
         if exit_code is None:
-            exit_code = exit_code_of(self._error) or (EXIT_FAILED if self.in_training else 0)
+            exit_code = exit_code_of(self._error) or (EXIT_FAILED if self.in_training else self._exit_code)
         self.in_training = False
-        if self._record is not None:
-            self._record.close()
-            self._record = None
-        if self._tracker is not None:
-            self._tracker.finish(exit_code, error_type=self._error)
+        self._run.close(exit_code, self._error)
+
+    # In a Trainer's checkpoints ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The run as a checkpoint keeps it, in `trainer_state.json`: its id, its last row, its best evaluation."""
+        saved = self.saved_run
+        return {"args": {}, "attributes": {"saved_run": saved.to_dict()} if saved is not None else {}}
+
+    @property
+    def saved_run(self) -> SavedRun | None:
+        """What a checkpoint knows of the run, or would know now."""
+        return self._run.saved(self._clicks.correct)
+
+    @saved_run.setter
+    def saved_run(self, saved: Any) -> None:
+        # `restore_callback_states_from_checkpoint` makes a new callback, by its class alone, and puts it in the place
+        # of the one that the user made. So this one becomes that one; what was saved is read when training begins.
+        replaced = open_runs.in_training(type(self))
+        if replaced is not None:
+            self.__dict__ = replaced.__dict__
 
     # Inside ------------------------------------------------------------------------------------------------------
 
@@ -322,8 +377,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         if args is not self._args:
             if self._args is not None:
                 self.close()
-            self._tracker = self._error = None
+            self._error = None
             self._searching = False
+            self._run.forget()
             self._clicks.forget()
             if self.grounding is not None and chooses_the_farthest(args):
                 logger.warning(
@@ -341,60 +397,14 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             open_runs.watch_trainings()
         stock.claim(self, args, control, run_follows=self._tracking == "on")
 
-    def _open(
+    def _opens(
         self, args: TrainingArguments, state: TrainerState, model: PreTrainedModel | None, processor: Any
-    ) -> WandbLogger:
-        if self._tracker is not None and self._tracker.enabled:
-            return self._tracker
+    ) -> bool:
+        """Whether there is a run here; it is open then."""
         if self._tracking != "on" or not state.is_world_process_zero:
-            return WandbLogger()
-        from .run_config import provenance, trainer_config
-
-        searching = state.is_hyper_param_search
-        open_runs.remove(self)  # of a run that was finished by others
-        processor = self._clicks.processor or processor
-        facts = provenance(processor, self.config)
-        tracker = WandbLogger(
-            enabled=True,
-            project=self.project or os.environ.get("WANDB_PROJECT", "huggingface"),
-            config={**trainer_config(args, model), "oaml": facts},
-            entity=self.entity,
-            name=state.trial_name if searching else self.run_name or args.run_name,
-            group=self.group or ((args.run_name or args.output_dir) if searching else None),
-            tags=self.tags,
-            notes=self.notes,
-            links=self.link_templates,
-            output_dir=args.output_dir,
-            continues=None if searching else self._tracker,
-            beside=open_runs.make_room() or (searching and user_run_is_open()),
-        )
-        if tracker.run_id is not None and stock.has_opened(tracker.run_id):
-            tracker.own()
-        open_runs.add(self)
-        watched = os.environ.get("WANDB_WATCH", "false")
-        if watched in ("all", "parameters", "gradients") and model is not None:
-            tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
-        self._tracker = tracker
-        self._record = EvaluationRecord(tracker, facts, self._record_options)
-        return tracker
-
-    def _write(
-        self, tracker: WandbLogger, logs: Mapping[str, Any], state: TrainerState, measured: Measured | None = None
-    ) -> None:
-        row, totals = {}, {}
-        for name, value in logs.items():
-            if name in keys.END_OF_TRAINING:
-                totals[name] = value
-            else:
-                row[keys.trainer_key(name)] = value
-        if totals:
-            tracker.update_summary(totals)
-        if row:
-            row[keys.STEP_KEY] = state.global_step
-            # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
-            if measured is not None and self._record is not None:
-                row |= self._record.media(measured, state.global_step)
-            tracker.log_row(row)
+            return False
+        self._run.open(args, state, model, self._clicks.processor or processor)
+        return True
 
     def _grounds(self, args: TrainingArguments) -> bool:
         # Which checkpoint is the best must not depend on whether somebody is looking.
@@ -406,7 +416,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         if measured is None:
             return None
         if self._embeds and self._tracking == "on":
-            measured = with_vectors(measured, event, max_rows=self._record_options.max_rows)
+            measured = with_vectors(measured, event, max_rows=self._max_rows)
         self.last_report = measured.report or self.last_report
         event.logs.update(measured.metrics)
         history = event.state.log_history
@@ -422,16 +432,20 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         sets = self._clicks.sets(getattr(trainer, "eval_dataset", None), args, model, processor)
         if state.global_step or self.baseline is not None:
             return  # that had its baseline, and so has one that is begun again
-        summary: dict[str, float] = {}
         if state.is_world_process_zero:
             labels_ok = self._clicks.check_labels(sets, getattr(trainer, "train_dataset", None), model, processor)
-            summary |= {keys.GROUNDING_LABELS_OK: labels_ok} if labels_ok is not None else {}
+            if labels_ok is not None:
+                self._run.update_summary({keys.GROUNDING_LABELS_OK: labels_ok})
             for split, evaluator in sets:
-                if self._record is not None:
-                    self._record.describe(split, evaluator)
-        for split, report in self._clicks.measure_baselines(sets, model, processor).items():
-            name = split.removeprefix("eval").removeprefix("_")
-            for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):
-                summary[f"baseline/{name}_{metric}" if name else f"baseline/{metric}"] = report.metrics[metric]
-        if self._tracker is not None and summary:
-            self._tracker.update_summary(summary)
+                self._run.describe(split, evaluator)
+        reports = self._clicks.measure_baselines(sets, model, processor)
+        self._run.baselines({split: report.metrics for split, report in reports.items()})
+
+
+def _saved_run(known: Any) -> SavedRun | None:
+    """What a checkpoint's entry for this callback holds; of several, the newest."""
+    for entry in reversed(known if isinstance(known, list) else [known]):
+        attributes = entry.get("attributes") if isinstance(entry, dict) else None
+        if attributes and (saved := SavedRun.from_dict(attributes.get("saved_run"))) is not None:
+            return saved
+    return None

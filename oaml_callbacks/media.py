@@ -97,12 +97,19 @@ class GroundingTables:
         self._keep = keep_tables
         self._sender = ArtifactSender(run)
 
-    def choose(self, report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None) -> list[ChosenRow]:
+    def choose(
+        self, report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None
+    ) -> list[ChosenRow]:
         """The samples that [`table`] shows; see [`choose_rows`]."""
         return choose_rows(report, previous, max_rows=self.max_rows, seed=self.seed)
 
     def table(
-        self, report: GroundingReport, previous: GroundingReport | Mapping[str, bool] | None, step: int, *, key: str = TABLE_KEY
+        self,
+        report: GroundingReport,
+        previous: GroundingReport | Mapping[str, bool] | None,
+        step: int,
+        *,
+        key: str = TABLE_KEY,
     ) -> wandb.Table | None:
         """One evaluation's table, to be logged in the same `run.log` as its other values, under `key`.
 

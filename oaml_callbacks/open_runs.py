@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import sys
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from .clean_text import error_text
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -33,6 +39,9 @@ class RunHolder(Protocol):
 
 _holders: list[RunHolder] = []
 
+_in_train: list[RunHolder] = []
+"""Those of the Trainer whose `train` was called last."""
+
 
 def add(holder: RunHolder) -> None:
     """Note that `holder` has opened a run."""
@@ -47,6 +56,11 @@ def remove(holder: RunHolder) -> None:
     """Note that `holder` has finished its run."""
     if holder in _holders:
         _holders.remove(holder)
+
+
+def in_training(kind: type[T]) -> T | None:
+    """The callback of this class in the Trainer whose `train` is running."""
+    return next((holder for holder in _in_train if type(holder) is kind), None)
 
 
 def make_room() -> bool:
@@ -74,12 +88,16 @@ def _watched(train: Any) -> Any:
         ours = [callback for callback in self.callback_handler.callbacks if isinstance(callback, RunHolder)]
         for callback in ours:
             callback.on_training(self)
+        before = list(_in_train)
+        _in_train[:] = ours
         try:
             return train(self, *args, **kwargs)
         except BaseException as error:
             for callback in ours:
                 callback.on_training_error(type(error))
             raise
+        finally:
+            _in_train[:] = before
 
     wrapper._oaml_wrapped = True  # type: ignore[attr-defined]
     return wrapper
@@ -87,4 +105,7 @@ def _watched(train: Any) -> Any:
 
 def _close_all() -> None:
     for holder in list(_holders):
-        holder.close()
+        try:
+            holder.close()
+        except Exception as error:  # noqa: BLE001 - the process ends, and the other runs must be finished too
+            logger.error("A run was not finished: %s", error_text(error))

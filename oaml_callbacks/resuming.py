@@ -76,6 +76,13 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
             return _from_files(saved, history, folders, unreachable="an earlier part of the run could not be sent")
         if isinstance(found, str):
             return _from_files(saved, history, folders, unreachable=found)
+    if found is None and saved.online:
+        logger.warning(
+            "The W&B run %s of this checkpoint was deleted on the server. The training gets a new one, with what the "
+            "checkpoint's log history knows.",
+            saved.run_id,
+        )
+        return Going(None, plan_resume(saved, history, -1))
     if found is None:
         logger.warning(
             "The W&B run %s of this checkpoint is not on the server. It is written again, from the checkpoint's log "

@@ -1,4 +1,4 @@
-"""[`SavedRun`]: what a checkpoint knows of its W&B run, and [`plan_resume`]: how a resumed training goes on with it."""
+"""[`SavedRun`]: what a checkpoint knows of its W&B run, and [`plan_resume`]: how a resumed training goes on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class SavedRun:
         tail: So many of the run's last rows are the log history's last, one for one.
         best: [`BestEvaluations.ranks`].
         summary: What was written to the summary, to be written again: a rewound run has none.
-        correct: For each evaluation, which samples were right, by id.
+        online: Whether a server has had it: one that hasn't any more has deleted it.
+        correct: For each evaluation set, which samples were right in its last evaluation, by id.
+        alerts: What `Alerts` needs to go on: `told` and `seen`.
         folders: The run's folders on the machine that saved this, in their order, the home directory as `~`.
     """
 
@@ -36,7 +38,9 @@ class SavedRun:
     tail: int = 0
     best: Mapping[str, Sequence[float]] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
+    online: bool = False
     correct: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    alerts: Mapping[str, Any] = field(default_factory=dict)
     folders: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:

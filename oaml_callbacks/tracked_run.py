@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class TrackedRun:
     """Tells of a run, while it is open and after."""
 
-    _tracker: WandbLogger | None = None
+    @property
+    def _tracker(self) -> WandbLogger | None:
+        return None
 
     @property
     def run_id(self) -> str | None:

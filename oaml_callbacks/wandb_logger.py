@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import keys
 from .best import BestEvaluations
 from .clean_text import cut
-from .connection import Opening, RunConnection, State, is_offline, new_run_id
+from .connection import RunConnection, State
 from .links import LinkTemplates, check_url, markdown
+from .opening import Opening, require_wandb
 from .outcome import EXIT_FAILED, exit_code_of, outcome_of
 from .resuming import Going
+from .row_count import RowCount
 from .saved_run import SavedRun, as_row
 from .secrets import redacted
 from .sync import wandb_command
@@ -107,10 +106,11 @@ class WandbLogger:
         self.run_id: str | None = None
         self._project, self._entity = project, entity
         self._step: int | None = None
-        self._rows = _Rows(going.plan.last_kept + 1 if going is not None else 0, saved)
+        self._rows = RowCount(going.plan.last_kept + 1 if going is not None else 0, saved)
         self._skip = going.plan.skip if going is not None else 0
         self._summary: dict[str, Any] = {}
         self._folders = list(saved.folders) if saved is not None else []
+        self._was_online = saved is not None and saved.online
         self._left_out: set[str] = set()
         if not enabled:
             return
@@ -124,13 +124,13 @@ class WandbLogger:
             "tags": fit_tags(tags) or None,
             "notes": cut(notes, MAX_NOTES) if notes else None,
         }
-        self.connection.open(_opening(given, going, beside=beside))
+        self.connection.open(Opening.of(given, going, beside=beside))
         try:
             self.connection.write(lambda run: self._set_up(run, config or {}, links, output_dir))
-            if saved is not None and going is not None:
-                self.update_summary(saved.summary)
-                for index in going.plan.again:
-                    self.log_row(as_row(history[index]), counted=True)
+            if saved is not None:
+                self.update_summary({**saved.summary, **self.links})  # a rewound run has none
+            for index in going.plan.again if going is not None else ():
+                self.log_row(as_row(history[index]), counted=True)
         except BaseException:
             self.finish(EXIT_FAILED)  # nobody would hold it
             raise
@@ -138,6 +138,7 @@ class WandbLogger:
     def _set_up(self, run: wandb.Run, config: Mapping[str, Any], links: LinkTemplates, output_dir: str | None) -> None:
         self.run_id, self.url = run.id, run.url
         self._project, self._entity = run.project or self._project, run.entity or self._entity
+        self._was_online = self._was_online or self.state == "online"
         if self.folder is not None:
             self._folders.append(redacted(str(self.folder)))
         run.define_metric(keys.STEP_KEY)
@@ -180,11 +181,29 @@ class WandbLogger:
         """Take over a run that was open already: it is then finished as if this logger had opened it."""
         self.connection.adopt()
 
-    def saved(self, logged: int) -> SavedRun | None:
+    @property
+    def owned(self) -> bool:
+        """Whether the run is finished by this logger."""
+        return self.connection.owned
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was written to the summary."""
+        return dict(self._summary)
+
+    def saved(
+        self,
+        logged: int,
+        *,
+        correct: Mapping[str, Mapping[str, bool]] = MappingProxyType({}),
+        alerts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> SavedRun | None:
         """The run as a checkpoint is to know it; `None` if there is none.
 
         Args:
             logged: Entries that the Trainer's log history has.
+            correct: [`SavedRun.correct`].
+            alerts: [`SavedRun.alerts`].
         """
         if self.run_id is None:
             return None
@@ -199,6 +218,9 @@ class WandbLogger:
             best=self.best.ranks,
             summary=dict(self._summary),
             folders=self._folders[-MAX_FOLDERS:],
+            online=self._was_online,
+            correct=dict(correct),
+            alerts=dict(alerts),
         )
 
     # Writing -----------------------------------------------------------------------------------------------------
@@ -303,7 +325,7 @@ class WandbLogger:
 
     def alert(self, title: str, text: str, level: str) -> None:
         """Send a W&B alert, by mail or Slack as the user's account has it."""
-        self.connection.write(lambda run: run.alert(title, text, level=level, wait_duration=0))  # type: ignore[arg-type]
+        self.connection.write(lambda run: run.alert(title, text, level=level, wait_duration=0))
 
     def mark_preempting(self) -> None:
         """Tell W&B that the process will be ended soon; what is on its way is sent at once."""
@@ -326,7 +348,7 @@ class WandbLogger:
     # Ending ------------------------------------------------------------------------------------------------------
 
     def finish(
-        self, exit_code: int = 0, *, error_type: type[BaseException] | None = None, begun: float | None = None
+        self, exit_code: int = 0, *, error_type: type[BaseException] | None = None, seconds: float | None = None
     ) -> None:
         """Finish the run, if this logger opened it; leave it open otherwise. Safe to call twice.
 
@@ -334,10 +356,13 @@ class WandbLogger:
             exit_code: 0 finished, 1 failed, 255 interrupted, 143 preempted; W&B shows the run as failed unless it is
                 0.
             error_type: What ended it; told in the summary's `outcome`.
-            begun: When the end began, by `time.monotonic()`, if it did before this call.
+            seconds: How long it may take. Default: `finish_timeout`.
+
+        Raises:
+            Exception: `strict`, and W&B failed, or the run isn't on the server.
         """
         self.update_summary({keys.OUTCOME: outcome_of(exit_code, error_type)})
-        self.connection.finish(exit_code, begun=time.monotonic() if begun is None else begun)
+        self.connection.finish(exit_code, seconds=seconds)
 
     def __enter__(self) -> WandbLogger:
         return self
@@ -375,86 +400,12 @@ class WandbLogger:
         self.connection.write(lambda run: _set_notes(run, before, markdown(links)))
 
 
-class _Rows:
-    """How many rows a run has, and how many of the last are the Trainer's log history's.
-
-    Args:
-        first: W&B's step of the first row that will be written.
-        saved: The run that is gone on with.
-    """
-
-    def __init__(self, first: int, saved: SavedRun | None) -> None:
-        self.step = first
-        self.tail = saved.tail if saved is not None and saved.step == first else 0
-        self._counted = self._others = 0
-
-    def written(self, counted: bool) -> None:
-        """Note a row."""
-        if counted:
-            self._counted += 1
-        else:
-            self._others += 1
-
-    def count(self, step: int | None) -> None:
-        """Take stock.
-
-        Args:
-            step: W&B's step of the next row, which others may have moved too; `None` if it can't be had.
-        """
-        expected = self.step + self._counted
-        # A run that was gone on with tells 0 until its first row.
-        now = expected + self._others if step is None else max(step, self.step)
-        self.tail = self.tail + self._counted if now == expected else 0
-        self.step, self._counted, self._others = now, 0, 0
-
-
-def _opening(arguments: dict[str, Any], going: Going | None, *, beside: bool) -> Opening:
-    if going is None or going.run_id is None:
-        # An id of our own, so that what begins offline is the same run; one that the user has set is W&B's to take.
-        own = not any(os.environ.get(name) for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RESUME"))
-        return Opening(arguments, run_id=new_run_id() if own else None, beside=beside)
-    kept = going.plan.last_kept
-    # Offline, W&B numbers rows from 0 again unless it is told where they begin; a rewind tells it.
-    rewinds = going.plan.rewind or (kept >= 0 and (is_offline() or going.unreachable is not None))
-    return Opening(
-        arguments,
-        run_id=going.run_id,
-        beside=beside,
-        resume="rewind" if rewinds else "append",
-        last_kept=kept,
-        unreachable=going.unreachable,
-        earlier=going.earlier,
-    )
-
-
 def _set_notes(run: wandb.Run, before: str, links: str) -> None:
     # The notes are Markdown, so there the links can be clicked wherever W&B shows the summary as plain text.
     if links in (run.notes or ""):
         return
     notes = (run.notes or "").removesuffix(before).rstrip() if before else run.notes
     run.notes = f"{notes}\n\n{links}" if notes else links
-
-
-def require_wandb() -> None:
-    """Raise if wandb isn't installed.
-
-    Raises:
-        ImportError: Names the command that installs it, and how to do without.
-    """
-    spec = find_spec("wandb")
-    # A folder of that name, such as W&B's own of an earlier run, looks like a package without an origin.
-    if spec is None or spec.origin is None:
-        raise ImportError(
-            "Tracking with Weights & Biases is on, but wandb is not installed. Install it with "
-            '`pip install "oaml-callbacks[wandb]"`, or turn it off with report_to="none".'
-        )
-
-
-def user_run_is_open() -> bool:
-    """Whether a run is open in this process that is no trial of a sweep."""
-    import wandb
-
-    return wandb.run is not None and not wandb.run.sweep_id
 
 
 def _differ(one: Any, other: Any) -> bool:

@@ -124,7 +124,7 @@ def test_an_exception_marks_the_run(offline: Path, error: type[BaseException], e
 
 def test_offline_runs_tell_the_command_that_sends_them(offline: Path) -> None:
     with WandbLogger(enabled=True) as tracker:
-        assert tracker.offline
+        assert tracker.state == "offline"
         assert tracker.url is None
     assert tracker.folder is not None
     assert tracker.sync_command is not None

@@ -152,9 +152,7 @@ class GroundingReport:
         """Which samples were right, by id."""
         return {row.sample.id: row.correct for row in self.rows}
 
-    def changes(
-        self, previous: GroundingReport | Mapping[str, bool]
-    ) -> tuple[list[GradedSample], list[GradedSample]]:
+    def changes(self, previous: GroundingReport | Mapping[str, bool]) -> tuple[list[GradedSample], list[GradedSample]]:
         """The samples that became right and those that became wrong since `previous`, in order.
 
         Args:

@@ -1,0 +1,77 @@
+"""W&B's service, the process that writes a run's files and sends them: ending a run in bounded time, and itself.
+
+`run.finish()` with `finish_timeout` ends in that time only if nothing was on its way: W&B's clock starts when the
+service comes to the run's end, and an alert or an artifact before it is tried 20 times (for more than 10 minutes, seen
+with 0.31). What is to be sent is on disk by then, so a service that is late can be ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .clean_text import error_text
+
+if TYPE_CHECKING:
+    import wandb
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 1.5
+"""Longer than rows may wait to be written to disk."""
+
+
+def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
+    """Finish the run, and end W&B's service where it takes longer.
+
+    A service that other runs of this process use is not ended.
+
+    Args:
+        run: The run.
+        exit_code: 0 finished, anything else failed.
+        seconds: How long it may take.
+
+    Returns:
+        Whether everything was sent in that time, as far as the service knows.
+
+    Raises:
+        Exception: What `run.finish` raises.
+    """
+    raised: list[Exception] = []
+
+    def finish() -> None:
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as error:  # noqa: BLE001 - raised again below, by who waits
+            raised.append(error)
+
+    thread = threading.Thread(target=finish, name="oaml-finish", daemon=True)
+    thread.start()
+    thread.join(max(seconds, WRITE_SECONDS))
+    if thread.is_alive():
+        end_service()
+        return False
+    if raised:
+        raise raised[0]
+    if getattr(run, "_finish_timed_out", False):
+        end_service()  # its own end takes up to 20 s more where no server answers
+        return False
+    return True
+
+
+def end_service() -> None:
+    """End W&B's service at once, if no other run is open in this process; the next run starts another one."""
+    import wandb
+
+    singleton: Any = wandb.setup()
+    others = [run for run in getattr(singleton, "_active_runs", ()) if not getattr(run, "_is_finished", False)]
+    process = getattr(getattr(getattr(singleton, "_connection", None), "_proc", None), "_process", None)
+    if others or not isinstance(process, subprocess.Popen):
+        return
+    process.kill()
+    try:
+        wandb.teardown()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it misses the process, and has forgotten it by then
+        logger.debug("%s", error_text(error))

@@ -1,0 +1,300 @@
+"""[`TrainerRun`]: the W&B run of one Trainer: opened at its first event, gone on with from its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import keys, open_runs, stock
+from .alerts import Alerts
+from .evaluation_record import EvaluationRecord, RecordOptions
+from .links import LinkTemplates
+from .opening import has_key, is_offline, user_run_is_open
+from .outcome import EXIT_PREEMPTED, exit_code_of, outcome_of
+from .preemption import Preemption
+from .resuming import Going, how_to_go_on
+from .saved_run import ResumePlan, SavedRun, plan_resume
+from .wandb_logger import WandbLogger
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainerState, TrainingArguments
+
+    from .click_meter import Measured
+
+logger = logging.getLogger(__name__)
+
+ASK_SHARE = 0.5
+"""Share of `start_timeout` that a resumed training may take to find out how far its run has come."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is opened with, and how; as [`OpenAdaptWandbCallback`] has them."""
+
+    links: LinkTemplates
+    record: RecordOptions
+    project: str | None = None
+    entity: str | None = None
+    run_name: str | None = None
+    group: str | None = None
+    tags: Sequence[str] = ()
+    notes: str | None = None
+    config: Mapping[str, Any] | None = None
+    start_timeout: float = 30.0
+    finish_timeout: float = 60.0
+    strict: bool = False
+    alerts: bool = False
+    new_run: bool = False
+
+
+class TrainerRun:
+    """Opens a run for a Trainer, writes its rows, and finishes it.
+
+    Args:
+        options: What the run is opened with.
+        holder: The callback, which finishes the run when room is needed for another one.
+
+    Attributes:
+        tracker: The run; `None` before it was opened.
+    """
+
+    def __init__(self, options: RunOptions, holder: open_runs.RunHolder) -> None:
+        self.options = options
+        self.tracker: WandbLogger | None = None
+        self._holder = holder
+        self._record: EvaluationRecord | None = None
+        self._saved: SavedRun | None = None
+        self._resumes = False
+        self._alerts: Alerts | None = None
+        self._preemption: Preemption | None = None
+        self._state: TrainerState | None = None
+
+    # Opening -----------------------------------------------------------------------------------------------------
+
+    def begin(self, state: TrainerState, saved: SavedRun | None) -> None:
+        """Note that a training begins, or goes on from a checkpoint.
+
+        Args:
+            state: The Trainer's.
+            saved: What the checkpoint knows of its run; `None` without one.
+        """
+        self._state = state
+        self._resumes = state.global_step > 0
+        if not self._resumes:
+            self._saved = None
+            return
+        tracker, now = self.tracker, self.saved()
+        if tracker is not None and tracker.enabled and tracker.owned and now is not None:
+            if saved is not None and (now.run_id, now.step) == (saved.run_id, saved.step):
+                self._resumes = False  # it goes on where it is
+                return
+            self.close(0)
+            self.tracker = None
+        self._saved = saved
+
+    def forget(self) -> None:
+        """Begin anew, with another Trainer or another trial of a search."""
+        self.tracker = self._saved = self._state = None
+        self._resumes = False
+
+    def open(
+        self, args: TrainingArguments, state: TrainerState, model: PreTrainedModel | None, processor: Any
+    ) -> WandbLogger:
+        """The run, opened if it isn't open."""
+        self._state = state
+        # One that has failed stays so: its disk is full, or W&B's service is gone.
+        if self.tracker is not None and (self.tracker.enabled or self.tracker.state == "failed"):
+            return self.tracker
+        from .run_config import provenance, trainer_config
+
+        options, searching = self.options, state.is_hyper_param_search
+        open_runs.remove(self._holder)  # of a run that was finished by others
+        beside = open_runs.make_room() or (searching and user_run_is_open())
+        facts = provenance(processor, options.config)
+        begun = time.monotonic()
+        saved, going = (None, None) if searching else self._how_to_go_on(state)
+        self._resumes = False
+        self.tracker = tracker = WandbLogger(
+            enabled=True,
+            project=options.project or os.environ.get("WANDB_PROJECT", "huggingface"),
+            config={**trainer_config(args, model), "oaml": facts},
+            entity=options.entity,
+            name=state.trial_name if searching else options.run_name or args.run_name,
+            group=options.group or ((args.run_name or args.output_dir) if searching else None),
+            tags=options.tags,
+            notes=options.notes,
+            links=options.links,
+            output_dir=args.output_dir,
+            beside=beside,
+            start_timeout=max(1.0, options.start_timeout - (time.monotonic() - begun)),
+            finish_timeout=options.finish_timeout,
+            strict=options.strict,
+            saved=saved,
+            going=going,
+            history=state.log_history,
+        )
+        if tracker.run_id is not None and stock.has_opened(tracker.run_id):
+            tracker.own()
+        open_runs.add(self._holder)
+        watched = os.environ.get("WANDB_WATCH", "false")
+        if watched in ("all", "parameters", "gradients") and model is not None:
+            tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
+        self._record = EvaluationRecord(tracker, facts, options.record) if tracker.run is not None else None
+        if options.alerts:
+            known = saved.alerts if saved is not None else {}
+            self._alerts = Alerts(tracker.alert, told=known.get("told", ()), seen=known.get("seen"))
+        return tracker
+
+    def _how_to_go_on(self, state: TrainerState) -> tuple[SavedRun | None, Going | None]:
+        tracker, saved, history = self.tracker, self._saved, state.log_history
+        if tracker is not None and (now := self.saved()) is not None:
+            # Finished, by `wandb.finish()` or because another run was opened, and there is more to write.
+            plan = ResumePlan(now.step - 1, rewind=False, again=())
+            return now, Going(now.run_id, plan, earlier=tracker.connection.unsent)
+        if not self._resumes:
+            return None, None
+        if saved is None or self.options.new_run:
+            return saved, Going(None, plan_resume(saved or SavedRun(""), history, -1))
+        offline = is_offline() or not has_key()
+        return saved, how_to_go_on(saved, history, offline=offline, seconds=self.options.start_timeout * ASK_SHARE)
+
+    # Writing -----------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        logs: Mapping[str, Any],
+        state: TrainerState,
+        measured: Measured | None = None,
+        *,
+        counted: bool,
+    ) -> None:
+        """Write what a Trainer's event told, to the history and, at the end of a training, to the summary.
+
+        Args:
+            logs: Values by the Trainer's names.
+            state: The Trainer's.
+            measured: The clicks, if it is an evaluation's event.
+            counted: Whether it stands in the Trainer's log history.
+        """
+        tracker = self.tracker
+        if tracker is None:
+            return
+        row, totals = {}, {}
+        for name, value in logs.items():
+            if name in keys.END_OF_TRAINING:
+                totals[name] = value
+            else:
+                row[keys.trainer_key(name)] = value
+        if totals:
+            tracker.update_summary(totals)
+        if not row:
+            return
+        row[keys.STEP_KEY] = state.global_step
+        if self._alerts is not None:
+            self._alerts.row(row, state.global_step)
+        # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
+        if measured is not None and self._record is not None:
+            row |= self._record.media(measured, state.global_step)
+        tracker.log_row(row, counted=counted)
+        if self._preemption is not None and self._preemption.signalled:
+            tracker.mark_preempting()  # and so the row is sent at once
+
+    def write_prediction(self, metrics: Mapping[str, Any]) -> None:
+        """Write what `trainer.predict` measured, which stands on no step."""
+        if self.tracker is not None:
+            self.tracker.log_row({keys.trainer_key(name): value for name, value in metrics.items()})
+
+    def describe(self, split: str, evaluator: Any) -> None:
+        """Put an evaluation set's fingerprint into the run's config."""
+        if self._record is not None:
+            self._record.describe(split, evaluator)
+
+    def baselines(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        """Write how well the base model clicks.
+
+        Args:
+            metrics: Its metrics, by evaluation set: `eval`, `eval_web`.
+        """
+        summary, accuracy, parsed = {}, {}, {}
+        for split, values in metrics.items():
+            name = split.removeprefix("eval").removeprefix("_")
+            prefix = f"{name}_" if name else ""
+            for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):
+                summary[f"baseline/{prefix}{metric}"] = values[metric]
+            accuracy[prefix], parsed[prefix] = values[keys.GROUNDING_ACCURACY], values[keys.GROUNDING_PARSED]
+        self.update_summary(summary)
+        if self._alerts is not None:
+            self._alerts.baselines(accuracy, parsed)
+
+    def update_summary(self, values: Mapping[str, Any]) -> None:
+        """Set values of the summary."""
+        if self.tracker is not None:
+            self.tracker.update_summary(values)
+
+    def saved(self, correct: Mapping[str, Mapping[str, bool]] | None = None) -> SavedRun | None:
+        """The run as a checkpoint is to know it; where none was opened, as the last checkpoint knew it.
+
+        Args:
+            correct: Which samples were right in each evaluation set's last evaluation.
+        """
+        logged = len(self._state.log_history) if self._state is not None else 0
+        alerts = {"told": self._alerts.told, "seen": self._alerts.seen} if self._alerts is not None else {}
+        now = self.tracker.saved(logged, correct=correct or {}, alerts=alerts) if self.tracker is not None else None
+        return now or self._saved
+
+    # Ending ------------------------------------------------------------------------------------------------------
+
+    @property
+    def preempted(self) -> bool:
+        """Whether SIGTERM has arrived during the training."""
+        return self._preemption is not None and self._preemption.signalled
+
+    def watch_for_preemption(self) -> None:
+        """From now on SIGTERM marks the run. The signal goes on to whom it went before."""
+        tracker = self.tracker
+        if tracker is None or tracker.run is None or not tracker.owned:
+            return
+        if self._preemption is None:
+            self._preemption = Preemption(self._on_signal, before_death=self._before_death)
+        self._preemption.watch()
+
+    def _on_signal(self) -> None:
+        self._tell_end(outcome_of(EXIT_PREEMPTED, None))
+        if self.tracker is not None:
+            self.tracker.mark_preempting()
+
+    def _before_death(self, left: float) -> None:
+        if self.tracker is not None:
+            self.tracker.connection.finish(EXIT_PREEMPTED, seconds=left)
+
+    def ended(self, outcome: str) -> None:
+        """Note how the training ended. The run stays open: evaluations may follow."""
+        if self._record is not None:
+            self._record.log_rows()  # now, since the user may finish the run
+        self._tell_end(outcome)
+
+    def _tell_end(self, outcome: str) -> None:
+        self.update_summary({keys.OUTCOME: outcome})
+        if self._alerts is not None and self.tracker is not None and self._state is not None:
+            self._alerts.ended(outcome, step=self._state.global_step, best=self.tracker.summary)
+
+    def died(self, error_type: type[BaseException]) -> None:
+        """Note that the training died."""
+        self.ended(outcome_of(exit_code_of(error_type), error_type))
+
+    def close(self, exit_code: int, error_type: type[BaseException] | None = None) -> None:
+        """Finish the run, if it was opened here."""
+        begun = time.monotonic()
+        if self._preemption is not None:
+            self._preemption.release()
+        if self._record is not None:
+            self._record.close()
+            self._record = None
+        if self.tracker is not None:
+            left = self.options.finish_timeout - (time.monotonic() - begun)
+            self.tracker.finish(exit_code, error_type=error_type, seconds=left)
+        self._preemption = None
