@@ -1,7 +1,7 @@
 """[`CoreLog`]: what W&B's service tells in a run's `debug-internal.log` of how its uploads go, read as it grows.
 
 The SDK offers nothing that says whether rows arrive: `run.log` returns before they are sent, and a run that gave up
-uploading looks like any other. The service writes one JSON object a line (seen with wandb 0.28.2 to 0.31).
+uploading looks like any other. The service writes one JSON object a line (seen with wandb 0.31).
 """
 
 from __future__ import annotations

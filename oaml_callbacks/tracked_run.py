@@ -38,7 +38,7 @@ class TrackedRun:
 
     @property
     def look_command(self) -> str | None:
-        """The command that shows the run's files in a terminal; `None` before wandb 0.28."""
+        """The command that shows the run's files in a terminal."""
         return self._tracker.look_command if self._tracker else None
 
     @property

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
@@ -241,7 +240,6 @@ def test_parts_of_a_run_are_synced_in_the_order_of_their_starts(folder: Path) ->
         assert len(server.runs["a"].history) == 4
 
 
-@pytest.mark.skipif(version("wandb").startswith("0.28."), reason="its sync leaves the steps of a file as they are")
 def test_parts_that_are_synced_with_resume_have_steps_that_go_on(folder: Path) -> None:
     """`WANDB_RESUME=allow`, set for `wandb sync`, is what makes one run of two parts."""
     first = segment([5, 4], id="a", project=PROJECT, config={"rank": 8})

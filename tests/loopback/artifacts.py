@@ -22,6 +22,7 @@ class Version:
     entries: dict[str, Any] = field(default_factory=dict)
     committed: bool = False
     deleted: bool = False
+    digest: str = ""
 
 
 class Artifacts:
@@ -58,11 +59,17 @@ class Artifacts:
         name = given.get("artifactCollectionName") or given["artifactCollectionNames"][0]
         siblings = [version for version in self.versions if version.name == name]
         aliases = [alias["alias"] for alias in given.get("aliases") or []]
-        new = Version(f"artifact-{len(self.versions)}", name, given["artifactTypeName"], len(siblings), aliases)
-        self.versions.append(new)
         latest = {"id": siblings[-1].id} if siblings else None
         sequence = {"id": name, "latestArtifact": latest}
-        return {"createArtifact": {"artifact": {"id": new.id, "state": "PENDING", "artifactSequence": sequence}}}
+        # What is sent again, as `wandb sync` may, makes no second version.
+        version = next((one for one in siblings if one.digest == given["digest"] and not one.deleted), None)
+        if version is None:
+            number = len(self.versions)
+            version = Version(f"artifact-{number}", name, given["artifactTypeName"], len(siblings), aliases)
+            version.digest = given["digest"]
+            self.versions.append(version)
+        state = "COMMITTED" if version.committed else "PENDING"
+        return {"createArtifact": {"artifact": {"id": version.id, "state": state, "artifactSequence": sequence}}}
 
     def _manifest(self, given: dict[str, Any]) -> Answer:
         key = given["artifactID"]
