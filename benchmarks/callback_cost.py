@@ -58,7 +58,7 @@ def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
         return args, TrainerState(), TrainerControl()
 
     stock_class: Any = WandbCallback
-    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback(grounding=None)
+    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback(grounding=None, alerts=True)
     original = stock_class.on_log.__wrapped__  # as it is where this package isn't used
     theirs, mine = trainer_objects(), trainer_objects()
     ours.on_init_end(*mine)
@@ -74,6 +74,7 @@ def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
         ours.on_log(*mine, logs=logs)
 
     # Ours first: it would use a run that is open. The stock callback then needs one of its own.
+    ours.on_train_begin(*mine)
     our_event(0)
     import wandb
 

@@ -14,7 +14,6 @@ from . import keys, open_runs, stock
 from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
 from .evaluation_record import RecordOptions
 from .links import LinkTemplates
-from .opening import require_wandb
 from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
 from .saved_run import SavedRun
 from .tracked_run import TrackedRun
@@ -393,6 +392,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
             stock.forget(self)
             return
         if self._tracking == "on":
+            from .opening import require_wandb
+
             require_wandb()
             open_runs.watch_trainings()
         stock.claim(self, args, control, run_follows=self._tracking == "on")

@@ -204,7 +204,9 @@ class RunConnection:
     def _failed_at(self, error: Exception) -> None:
         if self._strict:
             raise error
-        if isinstance(error, OSError) or "mailbox" in type(error).__module__:
+        if _is_torn_down(error):
+            self.state, self.run = "finished", None
+        elif isinstance(error, OSError) or "mailbox" in type(error).__module__:
             self._fail(f"W&B's service is gone ({first_line(error)})")
         else:
             self._tell(error_text(error), "W&B refused something that is left out: %s", error_text(error))
@@ -239,7 +241,7 @@ class RunConnection:
             if self._trouble is not None:
                 reason, since = self._trouble
                 lasted = time.monotonic() - since
-                if self._gave_up or lasted >= TROUBLE_SECONDS:
+                if not self._ends.is_set() and (self._gave_up or lasted >= TROUBLE_SECONDS):
                     self._warn(reason)
                 if self._strict and (self._gave_up or lasted >= self._start_timeout):
                     self._stop = f"its server can't be reached ({reason})"
@@ -295,7 +297,9 @@ class RunConnection:
             self._unlock()
             if self._strict:
                 raise
-            if self.state != "failed":
+            if _is_torn_down(error):
+                self.state = "finished"
+            elif self.state != "failed":
                 self._fail(f"the run's end could not be written ({first_line(error)})")
             return
         self._look()
@@ -332,6 +336,11 @@ class RunConnection:
         )
         if self._strict:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
+
+
+def _is_torn_down(error: Exception) -> bool:
+    """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
+    return type(error).__name__ == "AlreadyJoinedError"
 
 
 def _unsent_part(folder: Path, log: CoreLog | None) -> Sequence[Path]:

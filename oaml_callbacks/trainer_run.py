@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import keys, open_runs, stock
-from .alerts import Alerts
 from .evaluation_record import EvaluationRecord, RecordOptions
 from .links import LinkTemplates
-from .opening import has_key, is_offline, user_run_is_open
 from .outcome import EXIT_PREEMPTED, exit_code_of, outcome_of
 from .preemption import Preemption
-from .resuming import Going, how_to_go_on
-from .saved_run import ResumePlan, SavedRun, plan_resume
-from .wandb_logger import WandbLogger
+from .saved_run import SavedRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
+    from .alerts import Alerts
     from .click_meter import Measured
+    from .resuming import Going
+    from .wandb_logger import WandbLogger
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,10 @@ class TrainerRun:
         # One that has failed stays so: its disk is full, or W&B's service is gone.
         if self.tracker is not None and (self.tracker.enabled or self.tracker.state == "failed"):
             return self.tracker
+        # What opens a run is imported when one is opened: a training without W&B has no use for it.
+        from .opening import user_run_is_open
         from .run_config import provenance, trainer_config
+        from .wandb_logger import WandbLogger
 
         options, searching = self.options, state.is_hyper_param_search
         open_runs.remove(self._holder)  # of a run that was finished by others
@@ -145,11 +147,17 @@ class TrainerRun:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
         self._record = EvaluationRecord(tracker, facts, options.record) if tracker.run is not None else None
         if options.alerts:
+            from .alerts import Alerts
+
             known = saved.alerts if saved is not None else {}
             self._alerts = Alerts(tracker.alert, told=known.get("told", ()), seen=known.get("seen"))
         return tracker
 
     def _how_to_go_on(self, state: TrainerState) -> tuple[SavedRun | None, Going | None]:
+        from .opening import has_key, is_offline
+        from .resuming import Going, how_to_go_on
+        from .saved_run import ResumePlan, plan_resume
+
         tracker, saved, history = self.tracker, self._saved, state.log_history
         if tracker is not None and (now := self.saved()) is not None:
             # Finished, by `wandb.finish()` or because another run was opened, and there is more to write.
