@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
         offline: Whether W&B is offline, so that nobody can be asked.
         seconds: How long it may take.
     """
+    deadline = time.monotonic() + seconds
     folders = run_folders(saved)
     if any(is_locked(folder) for folder in folders):
         logger.warning(
@@ -67,22 +69,22 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
     found = _asked(saved, min(ASK_SECONDS, seconds))
     if isinstance(found, str):
         return _from_files(saved, history, folders, unreachable=found)
+    if found is None and saved.online:
+        logger.warning(
+            "The W&B run %s of this checkpoint was deleted on the server, or whose key this is may not see it. The "
+            "training gets a new run, with what the checkpoint's log history knows.",
+            saved.run_id,
+        )
+        return Going(None, plan_resume(saved, history, -1))
     if found is None or found.step < saved.step - 1:
         # An offline beginning, or rows that were on the way when the process was killed: with their tables.
         parts = unsent_parts(folders)
-        if parts and send(parts, max(1.0, seconds - ASK_SECONDS)):
+        if parts and send(parts, deadline - time.monotonic()):
             found = _asked(saved, ASK_SECONDS)
         elif parts:
             return _from_files(saved, history, folders, unreachable="an earlier part of the run could not be sent")
         if isinstance(found, str):
             return _from_files(saved, history, folders, unreachable=found)
-    if found is None and saved.online:
-        logger.warning(
-            "The W&B run %s of this checkpoint was deleted on the server. The training gets a new one, with what the "
-            "checkpoint's log history knows.",
-            saved.run_id,
-        )
-        return Going(None, plan_resume(saved, history, -1))
     if found is None:
         logger.warning(
             "The W&B run %s of this checkpoint is not on the server. It is written again, from the checkpoint's log "
@@ -151,8 +153,7 @@ def _ask(saved: SavedRun, seconds: float) -> _Last | str | None:
         run = wandb.Api(timeout=max(1, int(seconds / 2))).run(path)
         step = run.lastHistoryStep
         reached = run.summary.get("train/global_step")
-    except ValueError as error:  # W&B's word for a run that doesn't exist
-        return None if "ould not find run" in str(error) else error_text(error)
     except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training goes on
-        return error_text(error)
+        # So wandb says that there is no such run: in a ValueError, or since 0.31 in a CommError.
+        return None if "ould not find run" in str(error) else error_text(error)
     return _Last(-1 if step is None else int(step), reached if isinstance(reached, (int, float)) else None)
