@@ -8,14 +8,13 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transformers.trainer_callback import ExportableState, TrainerCallback
+from transformers.trainer_callback import TrainerCallback
 
 from . import keys, open_runs, stock
 from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
 from .evaluation_record import RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
-from .saved_run import SavedRun
 from .tracked_run import TrackedRun
 from .trainer_logs import (
     Evaluation,
@@ -32,12 +31,11 @@ if TYPE_CHECKING:
 
     from .click_meter import Grounding
     from .grounding import GroundingReport
-    from .wandb_logger import WandbLogger
 
 logger = logging.getLogger(__name__)
 
 
-class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
+class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
     """Tracks a fine-tuning in Weights & Biases, and says how well the model clicks.
 
     ```python
@@ -156,10 +154,6 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
         stock.expect(self)
         open_runs.watch_trainings()
 
-    @property
-    def _tracker(self) -> WandbLogger | None:
-        return self._run.tracker
-
     # What a script wants to know ----------------------------------------------------------------------
 
     @property
@@ -202,10 +196,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
         self._searching = state.is_hyper_param_search
         self.in_training, self._error = True, None
         self._clicks.begin(state)
-        # The Trainer looks for it at each save, and has none where its checkpoint was made without us.
-        kept: Any = state.stateful_callbacks
-        known = kept.setdefault(type(self).__name__, {})
-        saved = _saved_run(known)
+        saved = self._saved_in(state)
         if saved is not None and not self._clicks.correct:
             self._clicks.correct = {split: dict(of) for split, of in saved.correct.items()}
         self._run.begin(state, saved)
@@ -349,26 +340,6 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
         self.in_training = False
         self._run.close(exit_code, self._error)
 
-    # In a Trainer's checkpoints ----------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Any]:
-        """The run as a checkpoint keeps it, in `trainer_state.json`: its id, its last row, its best evaluation."""
-        saved = self.saved_run
-        return {"args": {}, "attributes": {"saved_run": saved.to_dict()} if saved is not None else {}}
-
-    @property
-    def saved_run(self) -> SavedRun | None:
-        """What a checkpoint knows of the run, or would know now."""
-        return self._run.saved(self._clicks.correct)
-
-    @saved_run.setter
-    def saved_run(self, saved: Any) -> None:
-        # `restore_callback_states_from_checkpoint` makes a new callback, by its class alone, and puts it in the place
-        # of the one that the user made. So this one becomes that one; what was saved is read when training begins.
-        replaced = open_runs.in_training(type(self))
-        if replaced is not None:
-            self.__dict__ = replaced.__dict__
-
     # Inside ------------------------------------------------------------------------------------------------------
 
     def _meet(self, args: TrainingArguments, control: TrainerControl) -> None:
@@ -441,12 +412,3 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback, ExportableState):
                 self._run.describe(split, evaluator)
         reports = self._clicks.measure_baselines(sets, model, processor)
         self._run.baselines({split: report.metrics for split, report in reports.items()})
-
-
-def _saved_run(known: Any) -> SavedRun | None:
-    """What a checkpoint's entry for this callback holds; of several, the newest."""
-    for entry in reversed(known if isinstance(known, list) else [known]):
-        attributes = entry.get("attributes") if isinstance(entry, dict) else None
-        if attributes and (saved := SavedRun.from_dict(attributes.get("saved_run"))) is not None:
-            return saved
-    return None

@@ -1,20 +1,32 @@
-"""[`TrackedRun`]: what a script may want to know of the W&B run that a callback has opened."""
+"""[`TrackedRun`]: what a script may want to know of a callback's W&B run, and what checkpoints keep of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from transformers.trainer_callback import ExportableState
+
+from . import open_runs
+from .saved_run import SavedRun
 
 if TYPE_CHECKING:
+    from transformers import TrainerState
+
+    from .click_meter import ClickMeter
+    from .trainer_run import TrainerRun
     from .wandb_logger import WandbLogger
 
 
-class TrackedRun:
+class TrackedRun(ExportableState):
     """Tells of a run, while it is open and after."""
+
+    _run: TrainerRun
+    _clicks: ClickMeter
 
     @property
     def _tracker(self) -> WandbLogger | None:
-        return None
+        return self._run.tracker
 
     @property
     def run_id(self) -> str | None:
@@ -43,5 +55,36 @@ class TrackedRun:
 
     @property
     def sync_command(self) -> str | None:
-        """The command that sends an offline run to W&B."""
+        """The command that sends to W&B what it lacks of the run; `None` if it lacks nothing."""
         return self._tracker.sync_command if self._tracker else None
+
+    # In a Trainer's checkpoints ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The run as a checkpoint keeps it, in `trainer_state.json`: its id, its last row, its best evaluation."""
+        saved = self.saved_run
+        return {"args": {}, "attributes": {"saved_run": saved.to_dict()} if saved is not None else {}}
+
+    @property
+    def saved_run(self) -> SavedRun | None:
+        """What a checkpoint knows of the run, or would know now."""
+        return self._run.saved(self._clicks.correct)
+
+    @saved_run.setter
+    def saved_run(self, saved: Any) -> None:
+        # `restore_callback_states_from_checkpoint` makes a new callback, by its class alone, and puts it in the place
+        # of the one that the user made. So this one becomes that one; what was saved is read when training begins.
+        replaced = open_runs.in_training(type(self))
+        if replaced is not None:
+            self.__dict__ = replaced.__dict__
+
+    def _saved_in(self, state: TrainerState) -> SavedRun | None:
+        """What the checkpoint knows of the run that a training goes on from; of several callbacks, the last one's."""
+        # The Trainer looks for an entry at each save, and has none where its checkpoint was made without us.
+        kept: Any = state.stateful_callbacks
+        known = kept.setdefault(type(self).__name__, {})
+        for entry in reversed(known if isinstance(known, list) else [known]):
+            attributes = entry.get("attributes") if isinstance(entry, dict) else None
+            if attributes and (saved := SavedRun.from_dict(attributes.get("saved_run"))) is not None:
+                return saved
+        return None

@@ -19,8 +19,9 @@ from .resuming import Going
 from .row_count import RowCount
 from .saved_run import SavedRun, as_row
 from .secrets import redacted
+from .sweep_config import update_config
 from .sync import wandb_command
-from .values import as_number, fit_name, fit_tags, plain, shown
+from .values import as_number, fit_name, fit_tags, shown
 
 if TYPE_CHECKING:
     import wandb
@@ -301,23 +302,7 @@ class WandbLogger:
 
     def update_config(self, values: Mapping[str, Any]) -> None:
         """Add to the run's config. In a sweep, what the sweep has set stays, and a difference is warned of once."""
-        self.connection.write(lambda run: self._update_config(run, redacted(dict(values))))
-
-    def _update_config(self, run: wandb.Run, new: dict[str, Any]) -> None:
-        config = run.config
-        before = {key: config[key] for key in new if key in config} if run.sweep_id else {}
-        try:
-            config.update(new, allow_val_change=True)  # type: ignore[no-untyped-call]
-        except (TypeError, ValueError):  # an object that is no JSON, text that is no UTF-8
-            config.update(plain(new), allow_val_change=True)  # type: ignore[no-untyped-call]
-        # wandb itself lets nothing overwrite what a sweep has set.
-        kept = sorted(key for key, value in before.items() if _differ(value, new[key]) and config[key] == value)
-        if kept:
-            logger.warning(
-                "The sweep set %s, but the training runs with %s. The run's config says what the sweep set.",
-                ", ".join(f"{key}={before[key]!r}" for key in kept),
-                ", ".join(f"{key}={new[key]!r}" for key in kept),
-            )
+        self.connection.write(lambda run: update_config(run, redacted(dict(values))))
 
     def watch(self, model: Any, *, log: str, log_freq: int) -> None:
         """Log gradients or parameters of `model` as histograms, with the rows of the history (`wandb.watch`)."""
@@ -406,8 +391,3 @@ def _set_notes(run: wandb.Run, before: str, links: str) -> None:
         return
     notes = (run.notes or "").removesuffix(before).rstrip() if before else run.notes
     run.notes = f"{notes}\n\n{links}" if notes else links
-
-
-def _differ(one: Any, other: Any) -> bool:
-    scalars = (bool, int, float, str)
-    return isinstance(one, scalars) and isinstance(other, scalars) and one != other
