@@ -100,6 +100,11 @@ class WandbSection(Section):
     Args:
         viewer_url: Template of the page that shows this run's clicks, such as `https://host/{run_id}`.
         dashboard_url: Template of the page that shows this run's curves.
+        start_timeout: Seconds that W&B may take to open the run, before it goes on offline.
+        finish_timeout: Seconds that the run's end may take.
+        strict: End the training where W&B fails, instead of going on without it.
+        alerts: Send W&B alerts: NaN loss, accuracy below the base model's, unreadable answers, the end.
+        new_run: With `--resume`, a run of its own instead of the checkpoint's.
     """
 
     project: str | None = None
@@ -110,6 +115,11 @@ class WandbSection(Section):
     notes: str | None = None
     viewer_url: str | None = None
     dashboard_url: str | None = None
+    start_timeout: float = Field(30.0, gt=0)
+    finish_timeout: float = Field(60.0, gt=0)
+    strict: bool = False
+    alerts: bool = False
+    new_run: bool = False
 
 
 class GroundingSection(Section):
