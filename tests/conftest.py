@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from .loopback import OwnProcess, own_process
+from .same_run import TRAIN, Start, Undisturbed, variables
+from .warm import Job, Warm, warm
 
 # Before torch is imported, and for the processes that tests start: these models are too small to gain from threads,
 # and on a busy machine threads that wait for each other take many times as long.
@@ -52,3 +57,37 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             open_runs.make_room()
             # What a test has set goes before what was set for it, or it would come back after it.
             monkeypatch.undo()
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Warm]:
+    """Starts small trainings in processes of their own."""
+    with warm("tests.small_training", "wandb") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[OwnProcess]:
+    """A W&B server for them."""
+    with own_process() as started:
+        yield started
+
+
+@pytest.fixture
+def start(processes: Warm, own_server: OwnProcess, tmp_path: Path) -> Iterator[Start]:
+    """Starts small trainings in the test's folder, with their runs sent to the server, which is mended at the end."""
+
+    def started(*, environment: Mapping[str, str] | None = None, **given: Any) -> Job:
+        return processes.start(TRAIN, tmp_path, environment={**variables(own_server), **(environment or {})}, **given)
+
+    yield started
+    own_server.mend()
+    own_server.refuse_rewind(False)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(processes: Warm, own_server: OwnProcess, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The small training when nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    result = processes.start(TRAIN, folder, environment=variables(own_server)).result()
+    return own_server.runs[result["run_id"]], result
