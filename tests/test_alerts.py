@@ -232,7 +232,24 @@ def test_hundreds_of_causes_are_not_hundreds_of_alerts(told: Told) -> None:
     assert told.titles[MAX_TOLD:] == ["The training loss is NaN or infinite"]
 
 
-BAD = [None, "nan", "", 10**400, -(10**400), NAN, INF, -1, True, [], {}, object(), np.array([1.0, 2.0]), 1 + 2j, 1e300]
+BAD = [
+    None,
+    "nan",
+    "",
+    10**400,
+    -(10**400),
+    NAN,
+    INF,
+    -1,
+    0,
+    True,
+    [],
+    {},
+    object(),
+    np.array([1.0, 2.0]),
+    1 + 2j,
+    1e300,
+]
 
 
 @pytest.mark.parametrize("bad", BAD, ids=[f"{index}-{type(value).__name__}" for index, value in enumerate(BAD)])
@@ -335,6 +352,7 @@ def test_an_end_has_the_best_evaluation_of_each_set(told: Told) -> None:
         "best/web_grounding_accuracy": 0.25,
         "best/web_grounding_distance": INF,
         "best/loss": 1,
+        "best/grounding_accuracy/text": 0.1,
         "baseline/grounding_accuracy": 0.5,
         "eval/grounding_accuracy": 0.1,
         "outcome": "finished",
