@@ -74,11 +74,12 @@ class TransactionLog:
     Attributes:
         path: The file.
         damaged: Whether anything but a torn end was skipped so far; final once the iteration has ended.
+        torn: Whether the file ends in the middle of a record; known once the iteration has ended.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damaged = False
+        self.damaged = self.torn = False
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each whole record.
@@ -115,6 +116,7 @@ class TransactionLog:
                         yield b"".join(parts)
                         parts = None
                 block, start = file.read(BLOCK_BYTES), 0
+            self.torn = self.torn or parts is not None or len(opening) < len(FILE_HEADER)
 
     def _chunks(self, block: bytes, start: int) -> Iterator[tuple[_Kind, bytes] | None]:
         """Yield the chunks of one block, up to its padding or a torn end; None, and no more, where it's damaged."""
@@ -122,10 +124,12 @@ class TransactionLog:
         while start + _CHUNK_HEADER.size <= len(block):
             checksum, length, kind = _CHUNK_HEADER.unpack_from(block, start)
             if checksum == length == kind == 0:
+                self.torn = len(block) < BLOCK_BYTES  # after a power cut a file may end in zeros
                 return
             start += _CHUNK_HEADER.size
             end = start + length
             if end > len(block) and end <= BLOCK_BYTES:
+                self.torn = True
                 return  # The file's last block is short: a torn end. (A wrong length there can't be told from one.)
             data = block[start:end]
             sound = end <= BLOCK_BYTES and zlib.crc32(data, zlib.crc32(bytes([kind]))) == checksum
@@ -134,3 +138,4 @@ class TransactionLog:
                 return
             yield _Kind(kind), data
             start = end
+        self.torn = start < len(block) < BLOCK_BYTES
