@@ -33,6 +33,9 @@ LOOK_SECONDS = 1.0
 TROUBLE_SECONDS = 3.0
 """How long uploads may fail before it is told: a request that succeeds at its second try need not be."""
 
+START_SHARE = 0.8
+"""Share of `start_timeout` that the server may take to open the run; the rest is for opening it offline."""
+
 UPLOAD_SHARE = 0.4
 """Share of `finish_timeout` that W&B may take to send what is left."""
 
@@ -115,7 +118,7 @@ class RunConnection:
         if wandb.run is not None and not opening.beside:
             self._opened(wandb.run, opening, owned=False)
             return
-        limits = Limits(self._start_timeout, self._finish_timeout * UPLOAD_SHARE)
+        limits = Limits(self._start_timeout * START_SHARE, self._finish_timeout * UPLOAD_SHARE)
         reason = why_not_asked() or opening.unreachable
         while reason is None:
             try:

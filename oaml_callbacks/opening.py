@@ -29,6 +29,12 @@ FLUSH_SECONDS = 1.0
 MAX_REQUEST_SECONDS = 10
 """What W&B's service may take for one try of a request about the run; it tries again."""
 
+MAX_STREAM_SECONDS = 30
+"""The same for rows, of which there may be many to be sent at once. W&B's own is 180 s, in which nothing would be told
+of a server that accepts and says nothing."""
+
+STREAM_VARIABLE = "WANDB_X_FILE_STREAM_TIMEOUT_SECONDS"
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -123,6 +129,7 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
         "finish_timeout": limits.upload,
         "x_transaction_log_flush_interval": FLUSH_SECONDS,
         "x_graphql_timeout_seconds": MAX_REQUEST_SECONDS,
+        **({} if os.environ.get(STREAM_VARIABLE) else {"x_file_stream_timeout_seconds": MAX_STREAM_SECONDS}),
         **private_settings(),
     }
     _wait_for_another_folder(opening.run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from .core_log import CORE_LOG, CoreLog
 from .transaction_log import TransactionLog, write_transaction_log
@@ -79,11 +81,9 @@ def unsent_parts(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if any(folder.glob("*.wandb.synced")):
             continue
-        if _is_offline(folder):
-            parts.append(folder)
-            continue
         log = CoreLog(folder / CORE_LOG)
-        log.read()
+        if not _is_offline(folder):
+            log.read()
         try:
             part = write_unsent(folder, log.arrived)
         except (OSError, ValueError) as error:
@@ -97,12 +97,14 @@ def unsent_parts(folders: Sequence[Path]) -> list[Path]:
 def write_unsent(folder: Path, arrived: int) -> Path | None:
     """Write the run's file again without its first rows, since `wandb sync` appends to what the server has.
 
+    And without a last record that is torn: `wandb sync` calls that a failure, and leaves out the files after it.
+
     Args:
         folder: The run's folder.
         arrived: So many rows of this file are on the server.
 
     Returns:
-        What is to be sent: the folder, if no row of it has arrived; `None` if there is nothing.
+        What is to be sent: the folder, if it can be sent as it is; `None` if there is nothing.
 
     Raises:
         OSError: It can't be written.
@@ -112,8 +114,9 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
     if path is None:
         raise ValueError(f"there is no run-*.wandb in {folder}")
     record_class = import_module("wandb.proto.wandb_internal_pb2").Record
+    log = TransactionLog(path)
     kept, rows, ended = [], 0, False
-    for data in TransactionLog(path):
+    for data in log:
         record = record_class()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -122,14 +125,14 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
             rows += 1
             if rows <= arrived:
                 continue
-        if kind == "run":
+        if kind == "run" and arrived > 0:
             record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
             data = record.SerializeToString()
         kept.append(data)
-    if arrived <= 0:
-        return folder if rows else None
-    if rows <= arrived and not ended:
+    if rows <= max(arrived, 0) and not ended:
         return None
+    if arrived <= 0 and not log.torn:
+        return folder
     unsent = folder / UNSENT
     write_transaction_log(unsent, kept)
     return unsent

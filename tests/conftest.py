@@ -62,7 +62,8 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def processes() -> Iterator[Warm]:
     """Starts small trainings in processes of their own."""
-    with warm("tests.small_training", "wandb") as started:
+    # The last one is what `wandb.init` imports, for five seconds.
+    with warm("tests.small_training", "tests.outages", "wandb.sdk.launch") as started:
         yield started
 
 
