@@ -64,12 +64,6 @@ def test_a_training_loss_that_is_no_number_is_told_once(told: Told, loss: Any) -
     assert f"train/loss is {float(loss)} at step 20. It was 1.25 at step 10." in told[0][1]
 
 
-def test_a_first_loss_that_is_nan_has_none_before(told: Told) -> None:
-    """Nothing is said of what it was."""
-    Alerts(told).row({"train/loss": NAN}, 1)
-    assert "It was" not in told[0][1]
-
-
 @pytest.mark.parametrize("norm", [NAN, INF])
 def test_a_loss_of_0_beside_a_broken_gradient_is_nan(told: Told, norm: float) -> None:
     """The Trainer writes 0 for it by default."""
@@ -212,12 +206,6 @@ def test_groups_are_no_sets(told: Told) -> None:
     row = evaluation() | {"eval/grounding_accuracy/text": 0.0, "eval/grounding_accuracy/grounding_parsed": 0.0}
     based(told).row(row, 5)
     assert told == []
-
-
-def test_a_set_that_is_evaluated_alone_is_told_of(told: Told) -> None:
-    """Where the first evaluation key stands in the row doesn't matter."""
-    based(told, name="web_").row({"train/loss": 1.0, "z": 1, **evaluation("web_", accuracy=0.1)}, 5)
-    assert told.titles == ["Accuracy is below the base model's (web)"]
 
 
 def test_hundreds_of_causes_are_not_hundreds_of_alerts(told: Told) -> None:
@@ -382,22 +370,16 @@ def test_an_end_is_told_once(told: Told) -> None:
     assert told.titles == ["Training finished", "Training finished", "Training failed: ValueError"]
 
 
-@pytest.mark.parametrize("outcome", ["preempted", "failed: SystemExit"])
-def test_a_training_that_ends_by_the_signal_that_was_told_is_not_told_again(told: Told, outcome: str) -> None:
-    """The signal is told at once; the training may take another step before it stops."""
+@pytest.mark.parametrize(
+    ("outcome", "tells"),
+    [("preempted", False), ("failed: SystemExit", False), ("finished", True), ("failed: OutOfMemoryError", True)],
+)
+def test_an_end_by_the_signal_that_was_told_is_not_told_again(told: Told, outcome: str, tells: bool) -> None:
+    """The training may take another step before it stops; one that goes on instead has its own end."""
     alerts = Alerts(told)
     alerts.ended("preempted", step=5, best={})
     alerts.ended(outcome, step=6, best={})
-    assert told.titles == ["Training preempted"]
-
-
-@pytest.mark.parametrize("outcome", ["finished", "failed: OutOfMemoryError"])
-def test_a_training_that_goes_on_after_the_signal_has_its_own_end(told: Told, outcome: str) -> None:
-    """Not each signal ends a training."""
-    alerts = Alerts(told)
-    alerts.ended("preempted", step=5, best={})
-    alerts.ended(outcome, step=6, best={})
-    assert told.titles == ["Training preempted", f"Training {outcome}"]
+    assert told.titles == ["Training preempted", *([f"Training {outcome}"] if tells else [])]
 
 
 # Text of others ------------------------------------------------------------------------------------------------------
