@@ -123,12 +123,13 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
         ended = ended or kind == "exit"
         if kind == "history":
             rows += 1
-            if rows <= arrived:
-                continue
-        if kind == "run" and arrived > 0:
+        if kind == "history" and rows <= arrived:
+            kept.append(_as_summary(record).SerializeToString())
+        elif kind == "run" and arrived > 0:
             record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
-            data = record.SerializeToString()
-        kept.append(data)
+            kept.append(record.SerializeToString())
+        else:
+            kept.append(data)
     if rows <= max(arrived, 0) and not ended:
         return None
     if arrived <= 0 and not log.torn:
@@ -136,6 +137,23 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
     unsent = folder / UNSENT
     write_transaction_log(unsent, kept)
     return unsent
+
+
+def _as_summary(record: Any) -> Any:
+    """A row's part in the run's summary: `wandb sync` makes the summary anew, and of the rows that it sends alone."""
+    summary = type(record)()
+    summary.summary.update.add(key="_step", value_json=str(record.history.step.num))
+    for item in record.history.item:
+        summary.summary.update.add(key=item.key, nested_key=item.nested_key, value_json=_json(item))
+    return summary
+
+
+def _json(item: Any) -> str:
+    """A value of a row as JSON, which newer SDKs than 0.31 may keep in typed fields."""
+    typed = item.WhichOneof("value") if "value" in item.DESCRIPTOR.oneofs_by_name else None
+    if typed is None or typed == "json":
+        return str(item.json if typed else item.value_json)
+    return json.dumps(None if typed == "none" else getattr(item, typed))
 
 
 def _is_offline(path: Path) -> bool:
