@@ -46,10 +46,12 @@ class CoreLog:
 
     Attributes:
         arrived: So many rows of this run's file the server has confirmed.
+        closed: Whether the service has closed the run's file, a moment after `run.finish` has returned.
     """
 
     def __init__(self, path: Path) -> None:
         self.arrived = 0
+        self.closed = False
         self._path = path
         self._offset = 0
         self._first_line: int | None = None
@@ -72,6 +74,7 @@ class CoreLog:
 
     def _event(self, told: dict[str, Any]) -> UploadEvent | None:
         message = told.get("msg")
+        self.closed = self.closed or message == "stream: all finished"
         if message == "filestream: sending request":
             offset, count = told.get("history_offset"), told.get("history_lines")
             self._sending = 0

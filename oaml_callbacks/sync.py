@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,21 @@ def send(paths: Sequence[Path], seconds: float) -> bool:
     online = [] if all(_is_offline(path) for path in paths) else ["--include-online"]
     unset = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SERVICE")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
+    with tempfile.TemporaryDirectory(prefix="oaml-sync-", ignore_cleanup_errors=True) as place:
+        # Its log goes to where `WANDB_DIR` says, and nowhere else is it told that an artifact was refused.
+        arrived = _run([*online, *map(str, paths)], {**environment, "WANDB_DIR": place}, seconds)
+        arrived = arrived and not _gave_up(Path(place))
+    if not arrived:
+        for path in paths:
+            _unmark(path)
+    return arrived
+
+
+def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: float) -> bool:
+    paths = [argument for argument in arguments if not argument.startswith("--")]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", *online, *map(str, paths)],
+            [sys.executable, "-m", "wandb", "sync", *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -63,16 +76,16 @@ def send(paths: Sequence[Path], seconds: float) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.debug("wandb sync: %s", error)
-        arrived = False
-    else:
-        printed = done.stdout.decode(errors="replace")
-        logger.debug("wandb sync: %s", printed)
-        finished = printed.count("Finished syncing") >= len(paths)
-        arrived = done.returncode == 0 and finished and not any(word in printed for word in _FAILED)
-    if not arrived:
-        for path in paths:
-            _unmark(path)
-    return arrived
+        return False
+    printed = done.stdout.decode(errors="replace")
+    logger.debug("wandb sync: %s", printed)
+    finished = printed.count("Finished syncing") >= len(paths)
+    return done.returncode == 0 and finished and not any(word in printed for word in _FAILED)
+
+
+def _gave_up(place: Path) -> bool:
+    logs = place.glob("**/debug-sync.*.log")
+    return any(event.kind == "gave_up" for log in logs for event in CoreLog(log).read())
 
 
 def unsent_parts(folders: Sequence[Path]) -> list[Path]:
