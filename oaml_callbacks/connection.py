@@ -45,6 +45,9 @@ END_SHARE = 0.5
 SEND_SHARE = 0.85
 """Share of it after which nothing is sent any more; the rest is for the process's exit."""
 
+CLOSE_SECONDS = 1.5
+"""How long the run's file may take to be closed after the run's end; by then it has been written in any case."""
+
 MAX_CAUSES = 20
 """Different causes that are told; further ones are not."""
 
@@ -249,6 +252,12 @@ class RunConnection:
                 if self._strict and (self._gave_up or lasted >= self._start_timeout):
                     self._stop = f"its server can't be reached ({reason})"
 
+    def _look_until_closed(self, deadline: float) -> None:
+        self._look()
+        while self._log is not None and not self._log.closed and time.monotonic() < deadline:
+            time.sleep(0.02)
+            self._look()
+
     def _take(self, event: UploadEvent) -> None:
         if event.kind == "unwritten":
             self._fail(f"its files can't be written ({event.reason})")
@@ -305,7 +314,7 @@ class RunConnection:
             elif self.state != "failed":
                 self._fail(f"the run's end could not be written ({first_line(error)})")
             return
-        self._look()
+        self._look_until_closed(time.monotonic() + CLOSE_SECONDS if arrived else 0.0)
         if self.state != "failed":
             online, self.state = self.state == "online", "finished"
             if online and arrived and not self._gave_up:
