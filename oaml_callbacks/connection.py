@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .clean_text import error_text
 from .core_log import CORE_LOG, CoreLog, UploadEvent
+from .disk import is_full
 from .opening import Limits, Opening, first_line, let_go, open_run, why_not_asked
 from .run_lock import RunLock
 from .secrets import redacted_text
@@ -146,6 +147,8 @@ class RunConnection:
             return
         self._by_fault = True
         self._opened(run, opening)
+        if self.run is None:
+            return  # the disk is full
         self._tell(
             reason,
             "W&B could not open the run in %.0f s (%s). It goes on offline, in %s, and is sent at the end if the "
@@ -169,7 +172,8 @@ class RunConnection:
             self.unsent = [*self._earlier, self.folder]
             logger.info("W&B run %s is offline, in %s", run.id, shown(self.folder))
         self._log = CoreLog(self.folder / CORE_LOG)
-        threading.Thread(target=self._watch, name="oaml-uploads", daemon=True).start()
+        if not self.disk_is_full():
+            threading.Thread(target=self._watch, name="oaml-uploads", daemon=True).start()
 
     def adopt(self) -> None:
         """Take over a run that was open already: it is then finished as if it had been opened here."""
@@ -212,12 +216,16 @@ class RunConnection:
             raise error
         if _is_torn_down(error):
             self.state, self.run = "finished", None
+        elif isinstance(error, OSError) and self.disk_is_full():
+            return
         elif isinstance(error, OSError) or "mailbox" in type(error).__module__:
             self._fail(f"W&B's service is gone ({first_line(error)})")
         else:
             self._tell(error_text(error), "W&B refused something that is left out: %s", error_text(error))
 
     def _fail(self, reason: str) -> None:
+        if self.state == "failed":
+            return
         self.state, self._failed_run, self.run = "failed", self.run, None
         self._stop = reason if self._strict else None
         where = f" What was written before is in {self._place}." if self.folder is not None else ""
@@ -236,12 +244,20 @@ class RunConnection:
     def _place(self) -> str:
         return shown(self.folder) if self.folder is not None else "no folder"
 
+    def disk_is_full(self) -> bool:
+        """Look whether the run's disk is full; that is its end, which is told."""
+        if self.folder is None or not is_full(self.folder):
+            return False
+        self._fail("its disk is full")
+        return True
+
     def _watch(self) -> None:
         while not self._ends.wait(LOOK_SECONDS):
             self._look()
 
     def _look(self) -> None:
         with self._looking:
+            self.disk_is_full()
             for event in self._log.read() if self._log is not None else ():
                 self._take(event)
             if self._trouble is not None:

@@ -104,11 +104,11 @@ class EvaluationRecord:
             Tables by their keys.
         """
         report, split = measured.report, measured.split
-        if report is None:
+        if report is None or not self._tracker.enabled:
             return {}
         self.describe(split, measured.evaluator)
         self._write_rows(measured, step)
-        if self._tables is None:
+        if self._tables is None or not self._tracker.enabled:
             return {}
         key = keys.media_key(f"{split}_{keys.GROUNDING_TABLE}")
         made = {key: self._tables.table(report, measured.previous, step, key=key)}
@@ -148,7 +148,7 @@ class EvaluationRecord:
         try:
             GradedRowsFile(self._rows_folder, fit_file_name(measured.split)).write(measured.report, step, best=best)
         except OSError as error:
-            if not self._rows_lost:
+            if not self._rows_lost and not self._tracker.connection.disk_is_full():
                 logger.warning(
                     "The graded rows are not kept: %s can't be written to: %s", _shown(error), error_text(error)
                 )

@@ -68,12 +68,14 @@ def private_metadata() -> Iterator[None]:
         wandb.Settings.to_proto = _cleaning(wandb.Settings.to_proto)  # type: ignore[method-assign]
     before = getattr(_here, "inside", False)
     _here.inside = True
-    log, clean = logging.getLogger("wandb"), _WithoutSecrets()
+    log, clean, quiet = logging.getLogger("wandb"), _WithoutSecrets(), _Quiet()
     log.addFilter(clean)
+    log.addFilter(quiet)
     try:
         yield
     finally:
         log.removeFilter(clean)
+        log.removeFilter(quiet)
         _here.inside = before
 
 
@@ -107,6 +109,23 @@ class _WithoutSecrets(logging.Filter):
         if record.exc_info and not record.exc_text:
             record.exc_text = redacted_text(logging.Formatter().formatException(record.exc_info))
         return True
+
+
+class _Quiet(logging.Filter):
+    """Where W&B's own log can't be written, on a full disk, `logging` would print a traceback for each of its lines.
+
+    And W&B, which copies what is printed, would log each of these.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for handler in logging.getLogger("wandb").handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handleError = _ignore  # type: ignore[method-assign]
+        return True
+
+
+def _ignore(record: logging.LogRecord) -> None:
+    pass
 
 
 def _cleaning(to_proto: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from oaml_callbacks import OpenAdaptWandbCallback
 from oaml_callbacks.grounding.metrics import GroundingReport
+from oaml_callbacks.testing import read_runs
 
 from .graded import Told, evaluation
 from .same_run import EVERY, SAVES, STEPS
@@ -86,6 +88,41 @@ class Waits(TrainerCallback):
                 time.sleep(0.02)
 
 
+class Paced(TrainerCallback):
+    """Takes its time with each step, and notes when each row was logged. To be listed behind our callback."""
+
+    def __init__(self, pace: float, notes: Path) -> None:
+        self.pace = pace
+        self.notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        time.sleep(self.pace)
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        os.write(self.notes, f"{time.time()}\n".encode())
+
+
+class Fills(TrainerCallback):
+    """Fills a disk at a step."""
+
+    def __init__(self, at: int, disk: Path) -> None:
+        self.at, self.disk = at, disk
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.at:
+            fill(self.disk)
+            time.sleep(2)  # until what is on its way should be written
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte free."""
+    with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as file:
+        for size in (2**16, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
 def rows(count: int) -> list[dict[str, torch.Tensor]]:
     """Points near a line."""
     made = torch.Generator().manual_seed(0)
@@ -141,6 +178,8 @@ def train(
     signum: int = signal.SIGKILL,
     pause: float = 0.0,
     waits_at: int | None = None,
+    pace: float | None = None,
+    fills_at: int | None = None,
     options: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> dict[str, Any]:
@@ -151,10 +190,12 @@ def train(
         resume: From the last checkpoint, or from the one of this name.
         ends_at: The step at which the process is sent `signum`, after `pause` seconds.
         waits_at: The step at which it waits until there is a file `go` in the folder.
+        pace: Seconds that each step takes at least; when rows were logged is in the file `logged` then.
+        fills_at: The step at which the disk of `WANDB_DIR` is filled.
         options: For `TrainingArguments`.
         **given: For our callback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     place = Path(folder)
     ours = callback(**given)
     others: list[Any] = [ours]
@@ -162,9 +203,15 @@ def train(
         others.append(Ends(ends_at, signum, pause))
     if waits_at is not None:
         others.append(Waits(waits_at, place / "go"))
+    if pace is not None:
+        others.append(Paced(pace, place / "logged"))
+    if fills_at is not None:
+        others.append(Fills(fills_at, Path(os.environ["WANDB_DIR"])))
     made = trainer(place, others, **(options or {}))
     made.train(resume_from_checkpoint=str(place / "out" / resume) if isinstance(resume, str) else resume)
+    logging.getLogger(__name__).info("trained")
     ours.close()
+    logging.getLogger(__name__).info("closed")
     return {
         "run_id": ours.run_id,
         "folder": str(ours.run_folder),
@@ -172,3 +219,41 @@ def train(
         "history": made.state.log_history,
         "steps": made.state.global_step,
     }
+
+
+def train_on_a_small_disk(*, folder: str, megabytes: float, full: bool = False, **given: Any) -> dict[str, Any]:
+    """What `train` returns, with W&B's files on a disk of that size; and `read`, the rows that are there at the end.
+
+    Args:
+        folder: As for `train`.
+        megabytes: The disk's size.
+        full: Fill it at once.
+        **given: For `train`.
+    """
+    disk = Path(folder) / "disk"
+    disk.mkdir()
+    _mount(disk, megabytes)
+    os.environ["WANDB_DIR"] = str(disk)
+    if full:
+        fill(disk)
+    result = train(folder=folder, **given)
+    read = [row for run in read_runs(disk) for row in run.history] if list(disk.glob("wandb/*run-*/*.wandb")) else []
+    graded = {path.name: path.read_text(encoding="utf-8") for path in disk.glob("wandb/*run-*/grounding/rows/*")}
+    return {**result, "read": read, "graded": graded}
+
+
+def _mount(place: Path, megabytes: float) -> None:
+    """Mount a file system in memory, for this process and its children alone. It must have no threads.
+
+    Raises:
+        OSError: The system doesn't let it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(0x10000000 | 0x00020000):  # a user namespace, where we are root, and one of mounts
+        raise OSError(ctypes.get_errno(), "unshare")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    if libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, f"size={int(megabytes * 1024)}k".encode()):
+        raise OSError(ctypes.get_errno(), "mount")
