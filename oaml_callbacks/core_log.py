@@ -56,6 +56,8 @@ class CoreLog:
         self._offset = 0
         self._first_line: int | None = None
         self._sending = 0
+        self._before = 0
+        self._lost = False
 
     def read(self) -> list[UploadEvent]:
         """What the service told since the last call; nothing if the log can't be read."""
@@ -84,8 +86,13 @@ class CoreLog:
                 self._sending = offset + count - self._first_line
             return None
         if message == "filestream: request sent" and str(told.get("status")).startswith("2"):
-            self.arrived = max(self.arrived, self._sending)
+            self._before = self.arrived
+            if not self._lost:
+                self.arrived = max(self.arrived, self._sending)
             return UploadEvent("sent")
+        if str(message).startswith("filestream: json decode error") and self._sending:
+            # Somebody else has answered: W&B's service takes the rows for sent, and never sends them again.
+            self.arrived, self._lost = self._before, True
         return _trouble(told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -12,7 +11,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from .core_log import CORE_LOG, CoreLog
 from .transaction_log import TransactionLog, write_transaction_log
@@ -136,12 +134,10 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
         ended = ended or kind == "exit"
         if kind == "history":
             rows += 1
-        if kind == "history" and rows <= arrived:
-            kept.append(_as_summary(record).SerializeToString())
-        elif kind == "run" and arrived > 0:
+        if kind == "run" and arrived > 0:
             record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
             kept.append(record.SerializeToString())
-        else:
+        elif kind != "history" or rows > arrived:
             kept.append(data)
     if rows <= max(arrived, 0) and not ended:
         return None
@@ -150,23 +146,6 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
     unsent = folder / UNSENT
     write_transaction_log(unsent, kept)
     return unsent
-
-
-def _as_summary(record: Any) -> Any:
-    """A row's part in the run's summary: `wandb sync` makes the summary anew, and of the rows that it sends alone."""
-    summary = type(record)()
-    summary.summary.update.add(key="_step", value_json=str(record.history.step.num))
-    for item in record.history.item:
-        summary.summary.update.add(key=item.key, nested_key=item.nested_key, value_json=_json(item))
-    return summary
-
-
-def _json(item: Any) -> str:
-    """A value of a row as JSON, which newer SDKs than 0.31 may keep in typed fields."""
-    typed = item.WhichOneof("value") if "value" in item.DESCRIPTOR.oneofs_by_name else None
-    if typed is None or typed == "json":
-        return str(item.json if typed else item.value_json)
-    return json.dumps(None if typed == "none" else getattr(item, typed))
 
 
 def _is_offline(path: Path) -> bool:
