@@ -92,14 +92,14 @@ class Paced(TrainerCallback):
     """Takes its time with each step, and notes when each row was logged. To be listed behind our callback."""
 
     def __init__(self, pace: float, notes: Path) -> None:
-        self.pace = pace
-        self.notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.pace, self.notes = pace, notes
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         time.sleep(self.pace)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        os.write(self.notes, f"{time.time()}\n".encode())
+        with self.notes.open("ab", buffering=0) as notes:
+            notes.write(f"{time.time()}\n".encode())
 
 
 class Fills(TrainerCallback):
