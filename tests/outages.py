@@ -32,7 +32,6 @@ PLACES: tuple[Place, ...] = ("start", "midway", "end", "table", "artifact")
 TRAIN = "tests.outages:train"
 START_S, FINISH_S = 3.0, 8.0
 """What the callback is given, so that the tests are quick."""
-STEPS = 16
 AT = {"midway": 6, "table": 8}
 PAUSE_S = 0.5
 """How long each step after `AT["midway"]` takes: longer in all than trouble may last before it is told."""
@@ -41,6 +40,15 @@ ARTIFACTS = {"CreateArtifact", "CreateArtifactManifest", "CreateArtifactFiles", 
 
 
 # In the training's process -------------------------------------------------------------------------------------------
+
+
+class First(TrainerCallback):
+    """Notes when the first callback is called, before the one that opens a run."""
+
+    begun = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.begun = time.time()
 
 
 class Clock(TrainerCallback):
@@ -117,14 +125,15 @@ def train(
     clock = Clock(where, place, pause)
     ours = callback(**{"start_timeout": START_S, "finish_timeout": FINISH_S, **given})
     made = trainer(where, [clock, ours], save_strategy="no", **(options or {}))
-    begun = time.time()
+    first = First()
+    made.callback_handler.callbacks.insert(0, first)
     made.train()
     return {
         "run_id": ours.run_id,
         "folder": str(ours.run_folder) if ours.run_folder else None,
         "history": [{key: repr(value) for key, value in entry.items()} for entry in made.state.log_history],
         "steps": made.state.global_step,
-        "start_s": clock.steps[0] - begun,
+        "start_s": clock.steps[0] - first.begun,
         "step_s": [after - before for before, after in zip(clock.steps, clock.steps[1:], strict=False)],
     }
 
@@ -188,7 +197,7 @@ def variables(server: Loopback) -> dict[str, str]:
 
 def break_it(server: Loopback, fault: Fault, place: Place) -> None:
     """Let the server be out of order: wholly, or for artifacts alone."""
-    if fault in ("dns", "tls"):
+    if fault == "dns" or fault == "tls":
         return
     where = ARTIFACTS if place == "artifact" else None
     if fault == "refuse" and where:
@@ -197,8 +206,27 @@ def break_it(server: Loopback, fault: Fault, place: Place) -> None:
         server.fault(fault, where=where)
 
 
-def outage(processes: Warm, folder: Path, fault: Fault, place: Place, **given: Any) -> Outage:
-    """Train with a fault from one place on to the process's end; mend it, and type the command that was told."""
+def outage(
+    processes: Warm,
+    folder: Path,
+    fault: Fault,
+    place: Place,
+    *,
+    mended_after: float | None = None,
+    pause: float | None = None,
+    **given: Any,
+) -> Outage:
+    """Train with a fault from one place on to the process's end; mend it, and type the command that was told.
+
+    Args:
+        processes: Starts it.
+        folder: Where.
+        fault: What is wrong.
+        place: From when on.
+        mended_after: Mended during the training, after so many seconds.
+        pause: As for `train`.
+        **given: For `train`.
+    """
     with ExitStack() as stack:
         server = stack.enter_context(loopback())
         environment = variables(server)
@@ -208,12 +236,17 @@ def outage(processes: Warm, folder: Path, fault: Fault, place: Place, **given: A
             environment["WANDB_BASE_URL"] = stack.enter_context(loopback(tls=True)).url
         if place in ("start", "artifact"):
             break_it(server, fault, place)
-        pause = PAUSE_S if place == "midway" else 0.0
+        if pause is None:
+            pause = PAUSE_S if place == "midway" else 0.0
+            pause *= 1.6 if fault == "hang" else 1.0  # it is noticed when a request has taken too long
         job = processes.start(TRAIN, folder, environment=environment, place=place, pause=pause, **given)
         if place not in ("start", "artifact"):
             wait_for(folder / "reached", job)
             break_it(server, fault, place)
             (folder / "go").touch()
+            if mended_after is not None:
+                time.sleep(mended_after)
+                server.mend()
         seen = ended(Outage(fault, place, job, server, folder))
         server.mend()
         if seen.command is not None:
@@ -266,7 +299,7 @@ class Outages:
 
     def __init__(self, processes: Warm, folder: Path) -> None:
         self._processes, self._folder = processes, folder
-        self._pool = ThreadPoolExecutor(max_workers=len(PLACES))
+        self._pool = ThreadPoolExecutor(max_workers=3)
         self._begun: dict[tuple[Fault, Place], Future[Outage]] = {}
 
     def of(self, fault: Fault, place: Place) -> Outage:
@@ -315,6 +348,7 @@ def run_as_seen(server: Loopback, run: Run) -> dict[str, Any]:
     rows = comparable(run.history)
     summary = {key: value for key, value in run.summary.items() if not key.startswith("_wandb")}
     (summary,) = comparable([summary])
+    summary.pop("_step", None)  # W&B's own, and missing where `wandb sync` had no row to send
     for row in (summary, *rows):
         for key, value in row.items():
             if isinstance(value, str):
