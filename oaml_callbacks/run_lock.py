@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 
 try:
@@ -11,6 +12,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME = "oaml.lock"
+
+_HAS_LOCKS = fcntl is not None
 
 
 class RunLock:
@@ -22,16 +25,18 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
-        if fcntl is None:
+        if not _HAS_LOCKS:
             return
         try:
             self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _held.add(self)
         except OSError:
             self.release()  # a file system without locks, or a full one: nobody can tell then
 
     def release(self) -> None:
         """Let go."""
+        _held.discard(self)
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -39,7 +44,7 @@ class RunLock:
 
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the run's lock."""
-    if fcntl is None:
+    if not _HAS_LOCKS:
         return False
     try:
         file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)
@@ -52,3 +57,17 @@ def is_locked(folder: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    for lock in list(_held):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child, such as a DataLoader's worker, has the file open too, and may outlive the training by a moment.
+    # Closing it there doesn't take the lock from who holds it here.
+    os.register_at_fork(after_in_child=_let_go)
