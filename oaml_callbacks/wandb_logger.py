@@ -310,7 +310,7 @@ class WandbLogger:
 
     def alert(self, title: str, text: str, level: str) -> None:
         """Send a W&B alert, by mail or Slack as the user's account has it."""
-        self.connection.write(lambda run: run.alert(title, text, level=level, wait_duration=0))
+        self.connection.write(lambda run: run.alert(title, text, level=level, wait_duration=0.001))
 
     def mark_preempting(self) -> None:
         """Tell W&B that the process will be ended soon; what is on its way is sent at once."""
