@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transformers.trainer_callback import TrainerCallback
@@ -144,7 +144,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self._embeds = embeddings
         self._trainer: weakref.ref[Any] | None = None
         self._args: TrainingArguments | None = None
-        self._control: TrainerControl | None = None
+        self._control: Callable[[], TrainerControl | None] = _nothing
         self._begun = False
         self._searching = False
         self._exit_code = 0
@@ -246,7 +246,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Claim a Trainer that this was added to after it was built, before it logs an evaluation."""
-        if args is not self._args or control is not self._control:
+        if args is not self._args or control is not self._control():
             self._meet(args, control)
 
     def on_log(
@@ -262,7 +262,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Write one row. An evaluation's `logs` are the dict that best-metric choice reads next: grounding goes in."""
-        if args is not self._args or control is not self._control:
+        if args is not self._args or control is not self._control():
             self._meet(args, control)
         if logs is None:
             return
@@ -342,6 +342,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
 
     # Inside ------------------------------------------------------------------------------------------------------
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_control": _nothing, "_trainer": None}
+
     def _meet(self, args: TrainingArguments, control: TrainerControl) -> None:
         """Look at whom this callback belongs to now, and whether that Trainer is tracked."""
         if args is not self._args:
@@ -357,7 +360,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
                     "farthest away the best one. Set greater_is_better=False.",
                     args.metric_for_best_model,
                 )
-        self._args, self._control = args, control
+        # Weakly: the Trainer replaces its control by one from a checkpoint, and `stock` must see that ours is gone.
+        self._args, self._control = args, weakref.ref(control)
         self._tracking = tracking(args)
         if self._tracking == "off":
             stock.forget(self)
@@ -412,3 +416,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
                 self._run.describe(split, evaluator)
         reports = self._clicks.measure_baselines(sets, model, processor)
         self._run.baselines({split: report.metrics for split, report in reports.items()})
+
+
+def _nothing() -> None:
+    return None
