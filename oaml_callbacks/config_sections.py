@@ -115,8 +115,8 @@ class WandbSection(Section):
     notes: str | None = None
     viewer_url: str | None = None
     dashboard_url: str | None = None
-    start_timeout: float = Field(30.0, gt=0)
-    finish_timeout: float = Field(60.0, gt=0)
+    start_timeout: float = Field(default=30.0, gt=0)
+    finish_timeout: float = Field(default=60.0, gt=0)
     strict: bool = False
     alerts: bool = False
     new_run: bool = False

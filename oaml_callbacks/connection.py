@@ -43,7 +43,7 @@ UPLOAD_SHARE = 0.4
 END_SHARE = 0.5
 """Share of it after which W&B's service is ended, if it is still busy."""
 
-SEND_SHARE = 0.85
+SEND_SHARE = 0.8
 """Share of it after which nothing is sent any more; the rest is for the process's exit."""
 
 CLOSE_SECONDS = 1.5
@@ -372,10 +372,10 @@ def _is_torn_down(error: Exception) -> bool:
 
 
 def _unsent_part(folder: Path, log: CoreLog | None) -> Sequence[Path]:
-    if log is None or not log.arrived:
+    if log is None or (not log.arrived and log.is_sure):
         return [folder]
     try:
-        part = write_unsent(folder, log.arrived)
+        part = write_unsent(folder, log.arrived, is_sure=log.is_sure)
     except (OSError, ValueError) as error:
         logger.debug("The unsent rows have no file of their own: %s", error)
         return [folder]

@@ -21,6 +21,9 @@ MAX_READ = 2**24
 
 MAX_REASON = 200
 
+_DROPPED = ("EOF", "connection reset", "broken pipe", "connection broken", "malformed")
+"""How a connection ends that is dropped before the answer: what was asked may have been done."""
+
 Kind = Literal["sent", "retrying", "gave_up", "unwritten"]
 
 
@@ -46,18 +49,23 @@ class CoreLog:
 
     Attributes:
         arrived: So many rows of this run's file the server has confirmed.
+        connected: Whether the server has answered at all.
+        has_hole: Whether rows were answered by somebody who isn't W&B's server.
         closed: Whether the service has closed the run's file, a moment after `run.finish` has returned.
     """
 
     def __init__(self, path: Path) -> None:
         self.arrived = 0
-        self.closed = False
+        self.connected = self.closed = self.has_hole = False
         self._path = path
         self._offset = 0
         self._first_line: int | None = None
-        self._sending = 0
-        self._before = 0
-        self._lost = False
+        self._sending = self._before = self._unanswered = 0
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the server has the rows that have `arrived`, and no more."""
+        return not self.has_hole and self._unanswered <= self.arrived
 
     def read(self) -> list[UploadEvent]:
         """What the service told since the last call; nothing if the log can't be read."""
@@ -86,13 +94,15 @@ class CoreLog:
                 self._sending = offset + count - self._first_line
             return None
         if message == "filestream: request sent" and str(told.get("status")).startswith("2"):
-            self._before = self.arrived
-            if not self._lost:
+            self._before, self.connected = self.arrived, True
+            if not self.has_hole:
                 self.arrived = max(self.arrived, self._sending)
             return UploadEvent("sent")
         if str(message).startswith("filestream: json decode error") and self._sending:
             # Somebody else has answered: W&B's service takes the rows for sent, and never sends them again.
-            self.arrived, self._lost = self._before, True
+            self.arrived, self.has_hole = self._before, True
+        if message == "api: retrying error" and any(word in str(told.get("error")) for word in _DROPPED):
+            self._unanswered = max(self._unanswered, self._sending)
         return _trouble(told)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .clean_text import error_text
 from .run_lock import is_locked
 from .saved_run import ResumePlan, SavedRun, plan_resume
-from .sync import send, unsent_parts
+from .sync import has_hole, send, unsent_parts
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +76,9 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
             saved.run_id,
         )
         return Going(None, plan_resume(saved, history, -1))
-    if found is None or found.step < saved.step - 1:
+    if found is None or found.step < saved.step - 1 or has_hole(folders):
         # An offline beginning, or rows that were on the way when the process was killed: with their tables.
-        parts = unsent_parts(folders)
+        parts = unsent_parts(folders, found.step if found is not None else -1)
         if parts and send(parts, deadline - time.monotonic()):
             found = _asked(saved, ASK_SECONDS)
         elif parts:

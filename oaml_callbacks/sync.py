@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from .core_log import CORE_LOG, CoreLog
 from .transaction_log import TransactionLog, write_transaction_log
@@ -86,17 +87,27 @@ def _gave_up(place: Path) -> bool:
     return any(event.kind == "gave_up" for log in logs for event in CoreLog(log).read())
 
 
-def unsent_parts(folders: Sequence[Path]) -> list[Path]:
-    """What of a run's folders, oldest first, the server lacks, as far as the files tell."""
-    parts = []
-    for folder in folders:
-        if any(folder.glob("*.wandb.synced")):
-            continue
-        log = CoreLog(folder / CORE_LOG)
+def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
+    """What of a run's folders the server lacks, as far as the files tell.
+
+    Args:
+        folders: Oldest first.
+        last: W&B's step of the last row on the server, if it could be asked.
+    """
+    parts, logs = [], [CoreLog(folder / CORE_LOG) for folder in folders]
+    for folder, log in zip(folders, logs, strict=True):
         if not _is_offline(folder):
             log.read()
+    # What a run lacked before it was online again was sent then, or written again, or its rows were taken back.
+    newest = max((index for index, log in enumerate(logs) if log.connected), default=0)
+    for folder, log in list(zip(folders, logs, strict=True))[newest:]:
+        if any(folder.glob("*.wandb.synced")):
+            continue
         try:
-            part = write_unsent(folder, log.arrived)
+            if _is_offline(folder) or log.has_hole:
+                part = write_unsent(folder, log.arrived, is_sure=log.is_sure)
+            else:  # the server itself has said it, where it could be asked
+                part = write_unsent(folder, log.arrived, is_sure=log.is_sure or last >= 0, last=last)
         except (OSError, ValueError) as error:
             logger.debug("%s can't be read: %s", folder, error)
             continue
@@ -105,14 +116,24 @@ def unsent_parts(folders: Sequence[Path]) -> list[Path]:
     return parts
 
 
-def write_unsent(folder: Path, arrived: int) -> Path | None:
+def has_hole(folders: Sequence[Path]) -> bool:
+    """Whether rows of the run went to somebody who isn't W&B's server, and later ones to the server."""
+    logs = [CoreLog(folder / CORE_LOG) for folder in folders]
+    return any([log.read() and log.has_hole for log in logs])
+
+
+def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int = -1) -> Path | None:
     """Write the run's file again without its first rows, since `wandb sync` appends to what the server has.
 
-    And without a last record that is torn: `wandb sync` calls that a failure, and leaves out the files after it.
+    And without a last record that is torn: `wandb sync` calls that a failure, and leaves out the files after it. Where
+    nobody knows what became of the rows that were sent last, the run is rewound to the one before them, if there is
+    one.
 
     Args:
         folder: The run's folder.
         arrived: So many rows of this file are on the server.
+        is_sure: Whether it has no more of them, and none of another place.
+        last: W&B's step of the last row on the server, if it could be asked.
 
     Returns:
         What is to be sent: the folder, if it can be sent as it is; `None` if there is nothing.
@@ -126,7 +147,9 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
         raise ValueError(f"there is no run-*.wandb in {folder}")
     record_class = import_module("wandb.proto.wandb_internal_pb2").Record
     log = TransactionLog(path)
-    kept, rows, ended = [], 0, False
+    kept: list[Any] = []
+    rows, ended = 0, False
+    before = -1  # the step of the last row that isn't sent
     for data in log:
         record = record_class()
         record.ParseFromString(data)
@@ -134,17 +157,27 @@ def write_unsent(folder: Path, arrived: int) -> Path | None:
         ended = ended or kind == "exit"
         if kind == "history":
             rows += 1
-        if kind == "run" and arrived > 0:
-            record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
-            kept.append(record.SerializeToString())
-        elif kind != "history" or rows > arrived:
-            kept.append(data)
-    if rows <= max(arrived, 0) and not ended:
+            step = record.history.step.num
+            if rows <= arrived or (step <= last and arrived == rows - 1):
+                arrived, before = max(arrived, rows), step
+                continue
+            if rows == 1:
+                before = step - 1
+        kept.append(record)
+    if rows <= arrived and not ended:
         return None
-    if arrived <= 0 and not log.torn:
+    rewinds = not is_sure and before >= 0
+    if arrived <= 0 and not log.torn and not rewinds:
         return folder
+    for number, record in enumerate([record for record in kept if record.HasField("run")]):
+        if arrived > 0:
+            record.run.ClearField("branch_point")  # rewound once, it would lose what has arrived since
+        if number == 0 and rewinds:
+            record.run.branch_point.run, record.run.branch_point.metric = record.run.run_id, "_step"
+            record.run.branch_point.value = before
     unsent = folder / UNSENT
-    write_transaction_log(unsent, kept)
+    write_transaction_log(unsent, (record.SerializeToString() for record in kept))
+    unsent.with_name(f"{UNSENT}.syncstate").unlink(missing_ok=True)  # of what this file was before
     return unsent
 
 
