@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 # about 1 GB. `make test PYTEST_OPTIONS="-x"` runs them one by one.
 PYTEST_OPTIONS ?= -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-floor lint types bench clean
+.PHONY: demo test test-floor chaos lint types bench clean
 
 demo: $(VENV)/.installed-demo
 	@# One thread: the model is so small that threads would mostly wait for each other.
@@ -20,6 +20,10 @@ test: $(VENV)/.installed-dev
 # The oldest versions that pyproject.toml allows, transformers 4.57 among them, in an environment of their own.
 test-floor:
 	$(MAKE) test VENV=.venv-floor CONSTRAINTS=constraints-floor.txt PYTEST_OPTIONS='$(PYTEST_OPTIONS) -m "not newest_only"'
+
+# Thousands of stories of trainings that are killed and resumed among faults; `CHAOS_SEED=n` plays one again.
+chaos: $(VENV)/.installed-dev
+	CHAOS_STORIES=$${CHAOS_STORIES:-1000} $(BIN)/python -m pytest tests/test_chaos.py $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
