@@ -238,8 +238,15 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         """Note that the training died. Its run stays open, and is marked at once."""
         self._begun = False
         self._clicks.end()
-        if self.in_training:
-            self.in_training, self._error = False, error_type
+        if not self.in_training:
+            return
+        self.in_training = False
+        if self._run.preempted and not issubclass(error_type, Exception):
+            # By the script's own handler of SIGTERM, which ends the process as `sys.exit` does.
+            self._exit_code = EXIT_PREEMPTED
+            self._run.ended(outcome_of(EXIT_PREEMPTED, None))
+        else:
+            self._error = error_type
             self._run.died(error_type)
 
     def on_prediction_step(

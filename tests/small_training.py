@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import wandb
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from oaml_callbacks import OpenAdaptWandbCallback
@@ -86,6 +88,13 @@ class Waits(TrainerCallback):
             self.file.with_suffix(".reached").touch()
             while not self.file.exists():
                 time.sleep(0.02)
+
+
+class LogsToo(TrainerCallback):
+    """Logs a row of its own at each step, straight to W&B."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        wandb.log({"mine": state.global_step})
 
 
 class Paced(TrainerCallback):
@@ -178,6 +187,8 @@ def train(
     signum: int = signal.SIGKILL,
     pause: float = 0.0,
     waits_at: int | None = None,
+    exits: bool = False,
+    logs_too: bool = False,
     pace: float | None = None,
     fills_at: int | None = None,
     options: Mapping[str, Any] | None = None,
@@ -190,15 +201,21 @@ def train(
         resume: From the last checkpoint, or from the one of this name.
         ends_at: The step at which the process is sent `signum`, after `pause` seconds.
         waits_at: The step at which it waits until there is a file `go` in the folder.
+        exits: The script's own handler of SIGTERM ends the process with exit status 9.
+        logs_too: The script logs a row of its own at each step.
         pace: Seconds that each step takes at least; when rows were logged is in the file `logged` then.
         fills_at: The step at which the disk of `WANDB_DIR` is filled.
         options: For `TrainingArguments`.
         **given: For our callback.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    if exits:
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(9))
     place = Path(folder)
     ours = callback(**given)
     others: list[Any] = [ours]
+    if logs_too:
+        others.append(LogsToo())
     if ends_at is not None:
         others.append(Ends(ends_at, signum, pause))
     if waits_at is not None:

@@ -90,6 +90,17 @@ def test_the_trainer_saves_at_sigterm(
     assert columns(run, "train/global_step", "eval/loss") == columns(undisturbed[0], "train/global_step", "eval/loss")
 
 
+def test_a_handler_of_the_script_decides(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
+    """It is called, and ends the process as it likes; the run is preempted all the same."""
+    before = set(own_server.runs)
+    assert start(ends_at=DIES_AT, signum=signal.SIGTERM, exits=True).wait() == 9
+    died = only(own_server, before)
+    assert died.summary["outcome"] == "preempted"
+    assert (died.state, died.exit_code) == ("preempted", 143)
+    start(resume=True).result()
+    assert_same(only(own_server, before), undisturbed)
+
+
 def test_killed_after_sigterm(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
     """Offline too: the rows until SIGTERM are on disk."""
     before = set(own_server.runs)

@@ -13,6 +13,7 @@ from .same_run import (
     ARRIVE_S,
     DIES_AT,
     ROWS,
+    STEPS,
     Start,
     Undisturbed,
     assert_same,
@@ -55,6 +56,32 @@ def test_rows_that_were_on_their_way_are_sent_from_the_files(
     assert len(died.history) < saved_run(tmp_path, "checkpoint-8")["step"], "no hole"
     assert start(resume=True).result()["run_id"] == died.id
     assert_same(only(own_server, before), undisturbed)
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["on_the_server", "on_disk"])
+def test_rows_of_others_among_ours(start: Start, own_server: OwnProcess, tmp_path: Path, arrives: bool) -> None:
+    """What the script logs by itself is taken back with the steps, and logged again with them."""
+    before = set(own_server.runs)
+    if not arrives:
+        own_server.fault("hang", where="file_stream")
+    job = start(ends_at=DIES_AT, pause=ARRIVE_S, logs_too=True)
+    job.wait()
+    job.kill()
+    own_server.mend()
+    start(resume=True, logs_too=True).result()
+    run = only(own_server, before)
+    assert [row["_step"] for row in run.history] == list(range(STEPS + ROWS + 1))
+    assert [row["mine"] for row in run.history if "mine" in row] == list(range(1, STEPS + 1))
+    assert [row["train/global_step"] for row in run.history if "train/loss" in row] == list(range(2, STEPS + 1, 2))
+
+
+def test_a_checkpoint_between_two_losses(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
+    """Each row's step is there once; the loss after it is the Trainer's mean since the checkpoint."""
+    before = set(own_server.runs)
+    start(ends_at=DIES_AT, pause=ARRIVE_S, options={"save_steps": 3}).wait()
+    start(resume=True, options={"save_steps": 3}).result()
+    run = only(own_server, before)
+    assert columns(run, "train/global_step", "eval/loss") == columns(undisturbed[0], "train/global_step", "eval/loss")
 
 
 def test_on_another_machine_the_hole_is_filled_from_the_log_history(
