@@ -357,10 +357,8 @@ def run_as_seen(server: Loopback, run: Run) -> dict[str, Any]:
         "rows": rows,
         "summary": summary,
         "config": _flat(run.config),
-        "artifacts": {
-            name: [sorted(files) for files in versions] for name, versions in artifacts_of(server, run).items()
-        },
-        "contents": artifacts_of(server, run),
+        # A version that was refused comes after those that follow it.
+        "artifacts": {name: sorted(versions, key=repr) for name, versions in artifacts_of(server, run).items()},
         "state": (run.state, run.exit_code),
     }
 

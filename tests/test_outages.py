@@ -106,11 +106,7 @@ def test_it_is_told_once(seen: Outage) -> None:
 
 def test_the_command_sends_the_rest(seen: Outage, well: Outage) -> None:
     """Typed as it is told, with the server mended, it makes the run equal to an undisturbed one."""
-    found, expected = run_as_seen(seen.server, seen.run), run_as_seen(well.server, well.run)
-    if seen.fault == "drop":
-        # Of rows whose answer got lost nobody here knows that they have arrived: they are sent a second time.
-        found["rows"] = _each_step_once(found["rows"])
-    assert found == expected, seen.printed
+    _assert_equal(seen, well)
 
 
 # An outage that ends -------------------------------------------------------------------------------------------------
@@ -120,7 +116,7 @@ def test_the_command_sends_the_rest(seen: Outage, well: Outage) -> None:
 def test_a_server_that_comes_back_gets_everything(processes: Warm, tmp_path: Path, well: Outage, fault: Fault) -> None:
     """Within the run, without any command; it is told that it was away, and that it is back."""
     seen = outage(processes, tmp_path, fault, "midway", mended_after=4.5, pause=1.0)
-    assert run_as_seen(seen.server, seen.run) == run_as_seen(well.server, well.run)
+    _assert_equal(seen, well)
     assert seen.command is None
     assert len(seen.warnings("can't be reached")) == 1
     assert [text for _, text in seen.records if "answers again" in text or "is back" in text]
@@ -132,7 +128,7 @@ def test_what_wandb_has_given_up_is_sent_at_the_end(
 ) -> None:
     """W&B's service never tries again after these; the rest is sent when the run ends."""
     seen = outage(processes, tmp_path, fault, "midway", mended_after=2.0, finish_timeout=20.0)
-    assert run_as_seen(seen.server, seen.run) == run_as_seen(well.server, well.run)
+    _assert_equal(seen, well)
     assert seen.command is None
     assert len(seen.warnings("can't be reached")) == 1
     assert [text for _, text in seen.records if "server is back" in text]
@@ -220,6 +216,15 @@ _SCRIPT = "from tests.outages import train; print('start_s', train(folder={folde
 def _without_clicks(entry: Mapping[str, str]) -> dict[str, str]:
     # With W&B off, and no checkpoint chosen by them, nobody asks for clicks.
     return {key: value for key, value in entry.items() if "grounding" not in key}
+
+
+def _assert_equal(seen: Outage, well: Outage) -> None:
+    found, expected = run_as_seen(seen.server, seen.run), run_as_seen(well.server, well.run)
+    if seen.fault == "drop":
+        # Of rows whose answer got lost nobody here knows that they have arrived: they may be sent a second time.
+        found["rows"] = _each_step_once(found["rows"])
+    for part, value in expected.items():  # one by one, so that a difference can be read
+        assert found[part] == value, f"{part}\n{seen.printed}"
 
 
 def _each_step_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
