@@ -67,8 +67,6 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
     if offline:
         return _from_files(saved, history, folders)
     found = _asked(saved, min(ASK_SECONDS, seconds))
-    if isinstance(found, str):
-        return _from_files(saved, history, folders, unreachable=found)
     if found is None and saved.online:
         logger.warning(
             "The W&B run %s of this checkpoint was deleted on the server, or whose key this is may not see it. The "
@@ -76,15 +74,10 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
             saved.run_id,
         )
         return Going(None, plan_resume(saved, history, -1))
-    if found is None or found.step < saved.step - 1 or has_hole(folders):
-        # An offline beginning, or rows that were on the way when the process was killed: with their tables.
-        parts = unsent_parts(folders, found.step if found is not None else -1)
-        if parts and send(parts, deadline - time.monotonic()):
-            found = _asked(saved, ASK_SECONDS)
-        elif parts:
-            return _from_files(saved, history, folders, unreachable="an earlier part of the run could not be sent")
-        if isinstance(found, str):
-            return _from_files(saved, history, folders, unreachable=found)
+    if not isinstance(found, str):
+        found = _completed(saved, folders, found, deadline)
+    if isinstance(found, str):
+        return _from_files(saved, history, folders, unreachable=found)
     if found is None:
         logger.warning(
             "The W&B run %s of this checkpoint is not on the server. It is written again, from the checkpoint's log "
@@ -93,6 +86,19 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
         )
         return Going(saved.run_id, plan_resume(saved, history, -1))
     return Going(saved.run_id, plan_resume(saved, history, found.step, found.global_step))
+
+
+def _completed(saved: SavedRun, folders: Sequence[Path], found: _Last | None, deadline: float) -> _Last | str | None:
+    """What the server has of the run, as [`_asked`] tells it, once it was sent what it lacks of it and is here."""
+    if found is not None and found.step >= saved.step - 1 and not has_hole(folders):
+        return found
+    # An offline beginning, or rows that were on the way when the process was killed: with their tables.
+    parts = unsent_parts(folders, found.step if found is not None else -1)
+    if not parts:
+        return found
+    if not send(parts, deadline - time.monotonic()):
+        return "an earlier part of the run could not be sent"
+    return _asked(saved, ASK_SECONDS)
 
 
 def run_folders(saved: SavedRun) -> list[Path]:
@@ -152,7 +158,8 @@ def _ask(saved: SavedRun, seconds: float) -> _Last | str | None:
     try:
         run = wandb.Api(timeout=max(1, int(seconds / 2))).run(path)
         step = run.lastHistoryStep
-        reached = run.summary.get("train/global_step")
+        summary: Any = run.summary  # has no types
+        reached = summary.get("train/global_step")
     except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training goes on
         # So wandb says that there is no such run: in a ValueError, or since 0.31 in a CommError.
         return None if "ould not find run" in str(error) else error_text(error)

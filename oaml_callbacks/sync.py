@@ -119,7 +119,9 @@ def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
 def has_hole(folders: Sequence[Path]) -> bool:
     """Whether rows of the run went to somebody who isn't W&B's server, and later ones to the server."""
     logs = [CoreLog(folder / CORE_LOG) for folder in folders]
-    return any([log.read() and log.has_hole for log in logs])
+    for log in logs:
+        log.read()
+    return any(log.has_hole for log in logs)
 
 
 def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int = -1) -> Path | None:
