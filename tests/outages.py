@@ -104,7 +104,13 @@ class Records(logging.Handler):
 
 
 def train(
-    *, folder: str, place: str = "", pause: float = 0.0, options: Mapping[str, Any] | None = None, **given: Any
+    *,
+    folder: str,
+    place: str = "",
+    pause: float = 0.0,
+    screens: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> dict[str, Any]:
     """Train to the end, and leave the run's end to the process's end, as scripts do.
 
@@ -112,10 +118,11 @@ def train(
         folder: Where it is told and asked what goes on.
         place: Where the test is asked before the training goes on.
         pause: Seconds that each step after `AT["midway"]` takes.
+        screens: A folder with screens, for a tiny Qwen-VL to be trained on in the place of two numbers.
         options: For `TrainingArguments`.
         **given: For our callback.
     """
-    from .small_training import callback, trainer
+    from . import builders, small_training
 
     where = Path(folder)
     ours_log = logging.getLogger("oaml_callbacks")
@@ -123,8 +130,14 @@ def train(
     ours_log.addHandler(Records(where / "records.jsonl"))
     logging.getLogger("oaml_callbacks.sync").setLevel(logging.DEBUG)
     clock = Clock(where, place, pause)
-    ours = callback(**{"start_timeout": START_S, "finish_timeout": FINISH_S, **given})
-    made = trainer(where, [clock, ours], save_strategy="no", **(options or {}))
+    limits = {"start_timeout": START_S, "finish_timeout": FINISH_S, **given}
+    if screens is not None:
+        ours = small_training.callback(grounding=builders.evaluator(Path(screens)), **limits)
+        args = builders.arguments(where, max_steps=AT["table"], eval_steps=4, **(options or {}))
+        made = builders.trainer(Path(screens), args, [clock, ours])
+    else:
+        ours = small_training.callback(**limits)
+        made = small_training.trainer(where, [clock, ours], save_strategy="no", **(options or {}))
     first = First()
     made.callback_handler.callbacks.insert(0, first)
     made.train()

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,10 @@ def test_the_training_is_the_same(seen: Outage, well: Outage, off: Mapping[str, 
     assert [_without_clicks(entry) for entry in losses(seen.result)] == losses(off)
 
 
-def test_nobody_waits(seen: Outage) -> None:
+def test_nobody_waits(seen: Outage, record_property: Callable[[str, object], None]) -> None:
     """The start and the end, process exit included, keep to their limits, and no step is held."""
+    for name, seconds in (("start", seen.start_s), ("step", max(seen.step_s)), ("end", seen.end_s)):
+        record_property(f"{name}_s", round(seconds, 2))
     assert seen.start_s < START_S + SLACK_S
     assert max(seen.step_s) < 1.0
     assert seen.end_s < FINISH_S
@@ -107,6 +109,20 @@ def test_it_is_told_once(seen: Outage) -> None:
 def test_the_command_sends_the_rest(seen: Outage, well: Outage) -> None:
     """Typed as it is told, with the server mended, it makes the run equal to an undisturbed one."""
     _assert_equal(seen, well)
+
+
+@pytest.mark.slow(seconds=40)
+def test_a_vision_language_model_is_trained_the_same(processes: Warm, screens: Path, tmp_path: Path) -> None:
+    """A tiny Qwen-VL under LoRA that is asked for its clicks, with a server that says nothing at a table."""
+    (off, faulty) = (tmp_path / "off", tmp_path / "faulty")
+    off.mkdir()
+    without = processes.start(TRAIN, off, screens=str(screens), options={"report_to": "none"}).result()
+    faulty.mkdir()
+    seen = outage(processes, faulty, "hang", "table", screens=str(screens))
+    assert seen.result["steps"] == without["steps"]
+    assert [_without_clicks(entry) for entry in losses(seen.result)] == losses(without)
+    assert seen.end_s < FINISH_S
+    assert "Finished syncing" in seen.printed
 
 
 # An outage that ends -------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def _uploads(key: str, given: dict[str, Any], artifacts: Artifacts) -> list[Answ
 
 def _run(run: Run, given: dict[str, Any], artifacts: Artifacts) -> Answer:
     rows = [row for row in run.history if _asked_for(row, given)]
+    # JSON has no infinity: where a row isn't in a string, W&B names it in one.
+    plain = json.loads(json.dumps(rows), parse_constant=str)
     specs = [json.loads(spec) for spec in [*(given.get("specs") or []), *filter(None, [given.get("spec")])]]
     heartbeat = datetime.fromtimestamp(run.heartbeat, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     places = _uploads(run.id, given, artifacts)
@@ -144,9 +146,9 @@ def _run(run: Run, given: dict[str, Any], artifacts: Artifacts) -> Answer:
         "history": [json.dumps(row) for row in rows],
         "events": [json.dumps(row) for row in run.events],
         "sampledHistory": [
-            [row for row in rows if all(key in row for key in spec.get("keys") or [])] for spec in specs
+            [row for row in plain if all(key in row for key in spec.get("keys") or [])] for spec in specs
         ],
-        "parquetHistory": {"parquetUrls": [], "liveData": rows},
+        "parquetHistory": {"parquetUrls": [], "liveData": plain},
         "files": {"edges": [{"node": {**place, "url": place["uploadUrl"]}} for place in places], "uploadHeaders": []},
     }
 
