@@ -54,9 +54,17 @@ class SavedRun:
             return None
         known = {one.name: saved[one.name] for one in fields(cls) if one.name in saved}
         numbers = [known.get(name, 0) for name in ("step", "logged", "tail")]
-        if not isinstance(known.get("run_id"), str) or not all(isinstance(n, int) and n >= 0 for n in numbers):
-            return None
-        return cls(**known)
+        mappings = [known.get(name, {}) for name in ("best", "summary", "correct", "alerts")]
+        folders = known.get("folders", [])
+        if (
+            isinstance(known.get("run_id"), str)
+            and all(isinstance(number, int) and number >= 0 for number in numbers)
+            and all(isinstance(mapping, Mapping) for mapping in mappings)
+            and isinstance(folders, (list, tuple))
+            and all(isinstance(folder, str) for folder in folders)
+        ):
+            return cls(**known)
+        return None
 
 
 @dataclass(frozen=True)
