@@ -30,6 +30,10 @@ ASK_SHARE = 0.5
 """Share of `start_timeout` that a resumed training may take to find out how far its run has come."""
 
 
+MAX_REMEMBERED = 10_000
+"""Samples of which a checkpoint remembers whether they were right; of more, none."""
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What a run is opened with, and how; as [`OpenAdaptWandbCallback`] has them."""
@@ -250,8 +254,10 @@ class TrainerRun:
             correct: Which samples were right in each evaluation set's last evaluation.
         """
         logged = len(self._state.log_history) if self._state is not None else 0
+        if correct is None or sum(map(len, correct.values())) > MAX_REMEMBERED:
+            correct = {}
         alerts = {"told": self._alerts.told, "seen": self._alerts.seen} if self._alerts is not None else {}
-        now = self.tracker.saved(logged, correct=correct or {}, alerts=alerts) if self.tracker is not None else None
+        now = self.tracker.saved(logged, correct=correct, alerts=alerts) if self.tracker is not None else None
         return now or self._saved
 
     # Ending ------------------------------------------------------------------------------------------------------
