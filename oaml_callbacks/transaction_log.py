@@ -35,14 +35,18 @@ def write_transaction_log(path: Path, records: Iterable[bytes]) -> None:
         OSError: It can't be written.
     """
     new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(FILE_HEADER)
-        position = len(FILE_HEADER)
-        for record in records:
-            for chunk in _framed(record, position):
-                file.write(chunk)
-                position += len(chunk)
-    os.replace(new, path)
+    try:
+        with new.open("wb") as file:
+            file.write(FILE_HEADER)
+            position = len(FILE_HEADER)
+            for record in records:
+                for chunk in _framed(record, position):
+                    file.write(chunk)
+                    position += len(chunk)
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)  # half of it would only fill the disk
+        raise
 
 
 def _framed(record: bytes, position: int) -> Iterator[bytes]:
