@@ -18,6 +18,7 @@ from .same_run import (
     Undisturbed,
     assert_same,
     columns,
+    comparable,
     only,
     saved_run,
     sync,
@@ -27,19 +28,39 @@ from .same_run import (
 # Killed ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("checkpoint", [True, "checkpoint-4"], ids=["last", "earlier"])
+@pytest.mark.parametrize(
+    ("dies_at", "checkpoint"),
+    [(DIES_AT, True), (DIES_AT, "checkpoint-4"), (15, True)],
+    ids=["last", "earlier", "after_the_best"],
+)
 def test_killed_and_gone_on_with(
-    start: Start, own_server: OwnProcess, undisturbed: Undisturbed, tmp_path: Path, checkpoint: bool | str
+    start: Start,
+    own_server: OwnProcess,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+    dies_at: int,
+    checkpoint: bool | str,
 ) -> None:
-    """Steps that are trained a second time are in the run once."""
+    """Steps that are trained a second time are in the run once, and the summary keeps what it had."""
     before = set(own_server.runs)
-    assert start(ends_at=DIES_AT, pause=ARRIVE_S).wait() == -signal.SIGKILL
+    assert start(ends_at=dies_at, pause=ARRIVE_S).wait() == -signal.SIGKILL
     died = only(own_server, before)
     assert len(died.history) > saved_run(tmp_path, "checkpoint-8")["step"], "nothing to rewind"
     result = start(resume=checkpoint).result()
     assert result["run_id"] == died.id
     assert_same(only(own_server, before), undisturbed)
     assert result["sync_command"] is None
+
+
+def test_a_training_that_is_made_longer(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
+    """From the last checkpoint of one that came to its end: the row of that end is taken back."""
+    before = set(own_server.runs)
+    start().result()
+    start(resume=True, options={"max_steps": STEPS + 4}).result()
+    run = only(own_server, before)
+    assert columns(run, "_step", "train/global_step")[-1] == [ROWS + 3, STEPS + 4]
+    assert comparable(run.history[:ROWS]) == comparable(undisturbed[0].history[:ROWS])
+    assert run.summary["best/global_step"] == 12
 
 
 def test_rows_that_were_on_their_way_are_sent_from_the_files(
