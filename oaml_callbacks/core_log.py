@@ -72,12 +72,12 @@ class CoreLog:
         try:
             with open(self._path, "rb") as log:
                 end = log.seek(0, 2)
-                log.seek(max(self._offset, end - MAX_READ))
+                start = log.seek(max(self._offset, end - MAX_READ))
                 data = log.read()
         except OSError:
             return []
         complete = data.rfind(b"\n") + 1  # a line may be half written
-        self._offset = end - len(data) + complete
+        self._offset = start + complete
         lines = (_parsed(line) for line in data[:complete].splitlines())
         events = [self._event(told) for told in lines if told is not None]
         return [event for event in events if event is not None]
