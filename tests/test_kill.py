@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from oaml_callbacks.preemption import GRACE_SECONDS
 from oaml_callbacks.testing import read_run
 
 from .loopback import OwnProcess
@@ -88,6 +90,23 @@ def test_the_trainer_saves_at_sigterm(
     run = only(own_server, before)
     # The Trainer takes the mean of the steps since the checkpoint, where that lies between two losses.
     assert columns(run, "train/global_step", "eval/loss") == columns(undisturbed[0], "train/global_step", "eval/loss")
+
+
+def test_sigterm_while_the_server_hangs(
+    start: Start, own_server: OwnProcess, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """The process dies within its seconds of grace; what could not be sent is on disk, and is sent later."""
+    before = set(own_server.runs)
+    own_server.fault("hang", where="file_stream")
+    job = start(waits_at=10)
+    wait_for(tmp_path / "go.reached", job)
+    begun = time.monotonic()
+    os.kill(job.pid, signal.SIGTERM)
+    assert job.wait() == -signal.SIGTERM
+    assert time.monotonic() - begun < GRACE_SECONDS + 2
+    own_server.mend()
+    start(resume=True).result()
+    assert_same(only(own_server, before), undisturbed)
 
 
 def test_a_handler_of_the_script_decides(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
