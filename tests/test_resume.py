@@ -52,6 +52,17 @@ def test_killed_and_gone_on_with(
     assert result["sync_command"] is None
 
 
+def test_workers_that_outlive_the_training_do_not_keep_its_run(
+    start: Start, own_server: OwnProcess, undisturbed: Undisturbed
+) -> None:
+    """A DataLoader's worker notices seconds later that the training was killed; the run isn't taken to be alive."""
+    before = set(own_server.runs)
+    options = {"dataloader_num_workers": 1}
+    start(ends_at=DIES_AT, pause=ARRIVE_S, options=options).wait()
+    start(resume=True, options=options).result()
+    assert_same(only(own_server, before), undisturbed)
+
+
 def test_a_training_that_is_made_longer(start: Start, own_server: OwnProcess, undisturbed: Undisturbed) -> None:
     """From the last checkpoint of one that came to its end: the row of that end is taken back."""
     before = set(own_server.runs)
