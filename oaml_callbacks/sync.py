@@ -148,13 +148,17 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
     if path is None:
         raise ValueError(f"there is no run-*.wandb in {folder}")
     record_class = import_module("wandb.proto.wandb_internal_pb2").Record
+    decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
     log = TransactionLog(path)
     kept: list[Any] = []
     rows, ended = 0, False
     before = -1  # the step of the last row that isn't sent
     for data in log:
         record = record_class()
-        record.ParseFromString(data)
+        try:
+            record.ParseFromString(data)
+        except decode_error as error:
+            raise ValueError(f"{path} has a record that is none of W&B's: {error}") from error
         kind = record.WhichOneof("record_type")
         ended = ended or kind == "exit"
         if kind == "history":
