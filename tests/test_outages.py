@@ -34,8 +34,11 @@ from .outages import (
 from .same_run import comparable
 from .warm import Warm
 
-SLACK_S = 1.0
-"""What a busy machine may add to a bound."""
+SLACK_S = 2.0
+"""What a busy machine may add to the short limit of a start here; the test of the defaults allows 1."""
+
+STEP_S = 2.0
+"""What a step of two numbers may take on a busy machine; one request that waited for a server would take longer."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,7 @@ def test_nobody_waits(seen: Outage, record_property: Callable[[str, object], Non
     for name, seconds in (("start", seen.start_s), ("step", max(seen.step_s)), ("end", seen.end_s)):
         record_property(f"{name}_s", round(seconds, 2))
     assert seen.start_s < START_S + SLACK_S
-    assert max(seen.step_s) < 1.0
+    assert max(seen.step_s) < STEP_S
     assert seen.end_s < FINISH_S
 
 
@@ -219,7 +222,7 @@ def test_the_default_limits_hold_in_a_process_of_its_own(tmp_path: Path, well: O
         over = time.time()
     assert done.returncode == 0, done.stderr
     start_s = float(done.stdout.rpartition("start_s ")[2].split()[0])
-    assert 20 < start_s < 30 + SLACK_S
+    assert 20 < start_s < 31
     assert over - float((tmp_path / "end").read_text(encoding="utf-8")) < 60
     assert over - begun < 120
 
@@ -236,18 +239,8 @@ def _without_clicks(entry: Mapping[str, str]) -> dict[str, str]:
 
 def _assert_equal(seen: Outage, well: Outage) -> None:
     found, expected = run_as_seen(seen.server, seen.run), run_as_seen(well.server, well.run)
-    if seen.fault == "drop":
-        # Of rows whose answer got lost nobody here knows that they have arrived: they may be sent a second time.
-        found["rows"] = _each_step_once(found["rows"])
     for part, value in expected.items():  # one by one, so that a difference can be read
         assert found[part] == value, f"{part}\n{seen.printed}"
-
-
-def _each_step_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    by_step: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        assert by_step.setdefault(row["_step"], row) == row
-    return list(by_step.values())
 
 
 def _without_key(given: Mapping[str, str], home: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from .certificate import tls_context
 from .faults import Fault, Faults, Kind
 from .graphql import answer
 from .runs import ENTITY, PROJECT, Answer, Refused, Runs
-from .wire import Server, bound
+from .wire import Server, bound, bound_again
 
 API_KEY = "a" * 40
 
@@ -164,7 +164,7 @@ class Loopback:
                 address = self._port.getsockname()
                 server.stop()
                 # Bound without listening: connections are refused, and nobody else gets the port.
-                self._port = bound(address[1])
+                self._port = bound_again(address[1])
 
     def refuse(self, fault: Fault) -> None:
         """Stop listening, unless the fault was mended meanwhile."""
@@ -175,8 +175,12 @@ class Loopback:
     def close(self) -> None:
         """Stop for good."""
         self.faults.clear()
-        self.stop_listening()
-        self._port.close()
+        with self._switch:
+            server, self._server = self._server, None
+            if server is not None:
+                server.stop()  # its socket is the port
+            else:
+                self._port.close()
 
     # Requests ------------------------------------------------------------------------------------------------------
 

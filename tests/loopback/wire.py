@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,18 @@ def bound(port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("127.0.0.1", port))
     return made
+
+
+def bound_again(port: int, seconds: float = 5.0) -> socket.socket:
+    """The same on a port that was let go a moment ago: a connection from here may have it as its own for a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return bound(port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
 
 
 class Handler(BaseHTTPRequestHandler):
