@@ -152,7 +152,7 @@ def test_what_finishing_raises_is_raised(server: Loopback) -> None:
     wandb.teardown()
     with pytest.raises(Exception, match="teardown"):
         finish_run(run, 0, LIMIT)
-    module.unset_globals()  # or it would be `wandb.run` for the tests after this one
+    module.unset_globals()  # type: ignore[no-untyped-call] # or it would be `wandb.run` for the tests after this one
 
 
 def test_where_there_is_no_service_nothing_is_ended(server: Loopback) -> None:
