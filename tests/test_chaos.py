@@ -13,6 +13,7 @@ from .warm import Warm
 
 
 @pytest.mark.slow
+@pytest.mark.newest_only
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", seeds())
 def test_a_training_that_is_killed_and_resumed_among_faults_has_the_run_of_an_undisturbed_one(
