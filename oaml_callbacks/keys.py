@@ -165,7 +165,7 @@ KEYS: tuple[Key, ...] = (
         OUTCOME,
         "summary",
         "text",
-        "how the training ended: `finished`, `failed: <exception>`, `interrupted` or `preempted`; `running` until then",
+        "how training ended: `finished`, `failed: <exception>`, `interrupted` or `preempted`; `running` until then",
     ),
     Key("oaml.versions", "config", "text", "versions of Python and of the packages that decide the numbers"),
     Key("oaml.git", "config", "", "commit, and whether the working tree had uncommitted changes"),

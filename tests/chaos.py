@@ -1,8 +1,8 @@
 """Trainings that everything happens to: W&B's server fails, processes are killed, trainings are resumed. By a seed.
 
-A story is some lives of one training. Each life goes on from a checkpoint of those before it, if there is one, online or
-offline; W&B's server may fail in any way at one of its steps and may be mended at a later one; and it ends at its last
-step, or is killed before.
+A story is some lives of one training. Each life goes on from a checkpoint of those before it, if there is one, online
+or offline; W&B's server may fail in any way at one of its steps and may be mended at a later one; and it ends at its
+last step, or is killed before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .warm import Warm
 LIVE = "tests.chaos:live"
 MAX_LIVES = 4
 UNSURE = ("drop", "garbage")
-"""After these nobody knows which rows the server has. They come after its first answer, since a run can't be rewound to
+"""After these nobody knows which rows the server has. They come after its first answer: a run can't be rewound to
 nothing."""
 LIMITS = {"start_timeout": 3.0, "finish_timeout": 8.0}
 

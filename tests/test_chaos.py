@@ -19,11 +19,10 @@ from .warm import Warm
 def test_a_training_that_is_killed_and_resumed_among_faults_has_the_run_of_an_undisturbed_one(
     seed: int, tmp_path: Path, processes: Warm, own_server: OwnProcess, undisturbed: Undisturbed
 ) -> None:
-    """A story that fails is told by its seed: `CHAOS_SEED=<seed> make chaos` plays it again."""
+    """A story that fails is told by its seed, which `CHAOS_SEED=<seed> make chaos` plays again."""
     try:
         play(seed, tmp_path, processes, own_server, undisturbed)
-    except BaseException:
-        print(f"CHAOS_SEED={seed}")
-        raise
+    except Exception as error:
+        raise AssertionError(f"CHAOS_SEED={seed} plays it again") from error
     finally:
         own_server.mend()
