@@ -119,7 +119,7 @@ class RunConnection:
 
         self.state = "opening"
         begun = time.monotonic()
-        if wandb.run is not None and not opening.beside:
+        if wandb.run is not None and not opening.beside and not _was_torn_down(wandb.run):
             self._opened(wandb.run, opening, owned=False)
             return
         limits = Limits(self._start_timeout * START_SHARE, self._finish_timeout * UPLOAD_SHARE)
@@ -369,6 +369,16 @@ class RunConnection:
 def _is_torn_down(error: Exception) -> bool:
     """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
     return type(error).__name__ == "AlreadyJoinedError"
+
+
+def _was_torn_down(run: wandb.Run) -> bool:
+    """Whether that has happened to the process's run, which stays in `wandb.run` all the same."""
+    try:
+        config: Any = run.config  # has no types
+        config.update({})
+    except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
+        return _is_torn_down(error)
+    return False
 
 
 def _unsent_part(folder: Path, log: CoreLog | None) -> Sequence[Path]:
