@@ -61,6 +61,8 @@ def test_at_a_blocks_end(tmp_path: Path, left: int, following: bytes) -> None:
     assert read(path) == (records, False, False)
     if left < HEADER:
         assert path.read_bytes()[BLOCK_BYTES - left : BLOCK_BYTES] == bytes(left)
+    elif left == HEADER:
+        assert path.read_bytes()[BLOCK_BYTES - 1] == (2 if following else 1)  # first, or full
 
 
 def test_no_chunk_crosses_a_blocks_end(tmp_path: Path) -> None:
