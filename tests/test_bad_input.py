@@ -105,7 +105,9 @@ def test_odd_keys_do_no_harm(screens: Path, offline: Path) -> None:
     assert row["train/a/b"] == 1.0
     assert row["train/c.d"] == 2.0
     assert row["train/two_lines_"] == 3.0
-    assert row["train/" + "k" * 3000] == 5.0
+    (long,) = [key for key in row if key.startswith("train/kkk")]
+    assert len(long) <= MAX_KEY
+    assert row[long] == 5.0
 
 
 def test_a_name_of_ten_thousand_characters_is_cut_with_a_warning(
