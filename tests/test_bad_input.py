@@ -11,6 +11,7 @@ from PIL import Image
 
 from oaml_callbacks import GroundingEvaluator, OpenAdaptWandbCallback, read_sft_samples
 from oaml_callbacks.grounding import GroundingSample
+from oaml_callbacks.keys import MAX_KEY
 
 from . import builders
 
