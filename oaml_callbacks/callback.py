@@ -197,7 +197,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self.in_training, self._error = True, None
         self._clicks.begin(state)
         saved = self._saved_in(state)
-        if saved is not None and not self._clicks.correct:
+        if saved is not None and saved.correct:  # within one process a later evaluation was the last
             self._clicks.correct = {split: dict(of) for split, of in saved.correct.items()}
         self._run.begin(state, saved)
         if self._opens(args, state, model, processing_class):

@@ -122,6 +122,7 @@ class RunConnection:
         if wandb.run is not None and not opening.beside and not _was_torn_down(wandb.run):
             self._opened(wandb.run, opening, owned=False)
             return
+        deadline = begun + self._start_timeout * START_SHARE
         limits = Limits(self._start_timeout * START_SHARE, self._finish_timeout * UPLOAD_SHARE)
         reason = why_not_asked() or opening.unreachable
         while reason is None:
@@ -136,6 +137,7 @@ class RunConnection:
             # Refused at once, and so by a server that is there: is there another way?
             if time.monotonic() - begun < self._start_timeout / 2 and (other := opening.otherwise(reason)):
                 opening, reason = other, None
+                limits = replace(limits, start=deadline - time.monotonic())
         if self._strict:
             raise RuntimeError(f"W&B could not open the run: {reason}")
         if wandb.run is not None:
@@ -189,8 +191,6 @@ class RunConnection:
 
     def write(self, what: Callable[[wandb.Run], T]) -> T | None:
         """Do something with the run; `None` where there is none, or it fails."""
-        if self._stop is not None:
-            raise RuntimeError(f"W&B: {self._stop}")
         run = self.run
         if run is None or not self.is_open:
             return None
@@ -201,10 +201,15 @@ class RunConnection:
             return None
 
     def log(self, row: dict[str, Any]) -> None:
-        """Write one row: what [`write`] does, without a closure, since this is what every log event costs."""
+        """Write one row: what [`write`] does, without a closure, since this is what every log event costs.
+
+        Raises:
+            RuntimeError: `strict`, and rows don't arrive. Here alone, so that the run can still be ended then.
+        """
+        if self._stop is not None:
+            raise RuntimeError(f"W&B: {self._stop}")
         run = self.run
-        if run is None or self._stop is not None or getattr(run, "_is_finished", False):
-            self.write(lambda run: run.log(row))
+        if run is None or getattr(run, "_is_finished", False):
             return
         try:
             run.log(row)
@@ -317,6 +322,8 @@ class RunConnection:
         self._ends.set()
         self.run = self._failed_run = None
         if run is None or not self.owned:
+            if run is None and self.state in ("online", "offline"):
+                self.state = "finished"  # by the user
             self._unlock()
             return
         try:

@@ -7,7 +7,8 @@ import os
 import random
 import string
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .clean_text import cut, error_text
 from .private_settings import private_console, private_metadata, private_settings
+from .service import others_are_open
 
 if TYPE_CHECKING:
     import wandb
@@ -66,7 +68,6 @@ class Opening:
             own = not any(os.environ.get(name) for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_RESUME"))
             return cls(arguments, run_id=new_run_id() if own else None, beside=beside)
         kept = going.plan.last_kept
-        # Offline, W&B numbers rows from 0 again unless it is told where they begin; a rewind tells it.
         rewinds = going.plan.rewind or (kept >= 0 and (is_offline() or going.unreachable is not None))
         return cls(
             arguments,
@@ -120,7 +121,8 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
     import wandb
 
     how: dict[str, Any] = {"id": opening.run_id}
-    if opening.resume == "rewind" and opening.last_kept >= 0:
+    # Offline, W&B numbers rows from 0 again unless it is told where they begin; a rewind tells it.
+    if (opening.resume == "rewind" or (offline and opening.resume is not None)) and opening.last_kept >= 0:
         how = {"resume_from": f"{opening.run_id}?_step={opening.last_kept}"}
     elif opening.resume is not None and not offline:
         how["resume"] = "allow"
@@ -133,7 +135,7 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
         **private_settings(),
     }
     _wait_for_another_folder(opening.run_id)
-    with private_metadata():
+    with private_metadata(), _checkpoint_first() if "resume_from" in how else nullcontext():
         run = wandb.init(
             **opening.arguments,
             **how,
@@ -145,11 +147,25 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
     return run
 
 
+@contextmanager
+def _checkpoint_first() -> Iterator[None]:
+    """Inside, `WANDB_RUN_ID` and `WANDB_RESUME` don't count: beside them W&B raises where a run is to be rewound."""
+    import wandb
+
+    settings: Any = wandb.setup().settings
+    before = settings.run_id, settings.resume
+    settings.run_id = settings.resume = None
+    try:
+        yield
+    finally:
+        settings.run_id, settings.resume = before
+
+
 def let_go() -> None:
     """Make W&B's service forget a run that it could not open, and whose id it holds. There's no other way."""
     import wandb
 
-    if wandb.run is not None:
+    if wandb.run is not None or others_are_open():
         return
     try:
         wandb.teardown()
@@ -178,7 +194,11 @@ def is_offline() -> bool:
     """Whether the user has W&B offline."""
     import wandb
 
-    mode = os.environ.get("WANDB_MODE") or getattr(wandb.setup().settings, "mode", None)
+    try:
+        mode = os.environ.get("WANDB_MODE") or getattr(wandb.setup().settings, "mode", None)
+    except Exception as error:  # noqa: BLE001 - a setting that W&B refuses; opening the run tells of it
+        logger.debug("%s", error_text(error))
+        return False
     return mode in ("offline", "dryrun")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,13 @@ def _completed(saved: SavedRun, folders: Sequence[Path], found: _Last | None, de
 
 def run_folders(saved: SavedRun) -> list[Path]:
     """The run's folders on this machine, oldest first: those the checkpoint knows, and later ones beside them."""
-    places = {Path(folder).expanduser().parent for folder in saved.folders}
-    found = {folder for place in places for folder in place.glob(f"*run-*-{saved.run_id}") if folder.is_dir()}
+    places = {Path(os.path.expanduser(folder)).parent for folder in saved.folders}
+    found = set()
+    for place in places:
+        try:
+            found |= {folder for folder in place.glob(f"*run-*-{escape(saved.run_id)}") if folder.is_dir()}
+        except OSError as error:  # another user's, closed to us
+            logger.debug("%s can't be read: %s", place, error)
     return sorted(found, key=lambda folder: folder.name.removeprefix("offline-"))
 
 

@@ -61,14 +61,21 @@ def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
     return True
 
 
+def others_are_open() -> bool:
+    """Whether a run of this process is open that would end with W&B's service; not every one is `wandb.run`."""
+    import wandb
+
+    runs = getattr(wandb.setup(), "_active_runs", ())
+    return any(not getattr(run, "_is_finished", False) for run in list(runs))
+
+
 def end_service() -> None:
     """End W&B's service at once, if no other run is open in this process; the next run starts another one."""
     import wandb
 
     singleton: Any = wandb.setup()
-    others = [run for run in getattr(singleton, "_active_runs", ()) if not getattr(run, "_is_finished", False)]
     process = getattr(getattr(getattr(singleton, "_connection", None), "_proc", None), "_process", None)
-    if others or not isinstance(process, subprocess.Popen):
+    if others_are_open() or not isinstance(process, subprocess.Popen):
         return
     process.kill()
     try:

@@ -91,8 +91,9 @@ class TrainerRun:
             self._saved = None
             return
         tracker, now = self.tracker, self.saved()
-        if tracker is not None and tracker.enabled and tracker.owned and now is not None:
-            if saved is not None and (now.run_id, now.step) == (saved.run_id, saved.step):
+        if tracker is not None and tracker.owned and tracker.state != "failed" and now is not None:
+            # Of one that is finished too, what it has beyond the checkpoint has to be taken back.
+            if tracker.enabled and saved is not None and (now.run_id, now.step) == (saved.run_id, saved.step):
                 self._resumes = False  # it goes on where it is
                 return
             self.close(0)
@@ -120,9 +121,11 @@ class TrainerRun:
         options, searching = self.options, state.is_hyper_param_search
         open_runs.remove(self._holder)  # of a run that was finished by others
         beside = open_runs.make_room() or (searching and user_run_is_open())
-        facts = provenance(processor, options.config)
         begun = time.monotonic()
+        facts = provenance(processor, options.config)
         saved, going = (None, None) if searching else self._how_to_go_on(state)
+        if self.tracker is not None:
+            self.tracker.finish()  # by the user already; its folder stays locked otherwise, and watched
         self._resumes = False
         self.tracker = tracker = WandbLogger(
             enabled=True,

@@ -1,0 +1,105 @@
+"""Where a run that a checkpoint knows is gone on with in an environment that stands in the way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import wandb
+
+from oaml_callbacks import opening, service
+from oaml_callbacks.opening import Limits, Opening, is_offline, open_run
+from oaml_callbacks.resuming import run_folders
+from oaml_callbacks.run_lock import is_locked
+from oaml_callbacks.saved_run import SavedRun
+from oaml_callbacks.testing import read_run, read_runs
+
+from . import small_training
+from .builders import read_back
+from .same_run import comparable
+from .test_run_goes_on import joined
+
+
+def test_a_run_that_was_finished_is_taken_back_to_the_checkpoint(offline: Path) -> None:
+    """By the user, after the training: from an earlier checkpoint no step is there twice."""
+    ours = small_training.callback()
+    trainer = small_training.trainer(offline, [ours])
+    trainer.train()
+    wandb.finish()
+    whole = read_run(offline)
+    trainer.train(resume_from_checkpoint=str(offline / "out" / "checkpoint-8"))
+    read_back(ours, offline)
+    assert len(read_runs(offline)) == 2
+    assert comparable(joined(offline)) == comparable(whole.history)
+
+
+def test_a_run_that_was_finished_by_others_stays_unlocked(offline: Path) -> None:
+    """Once its callback has gone on with it in another folder."""
+    ours = small_training.callback(grounding=None)
+    trainer = small_training.trainer(offline, [ours])
+    trainer.train()
+    first = ours.run_folder
+    assert first is not None
+    wandb.finish()
+    trainer.evaluate()
+    assert ours.run_folder != first
+    assert not is_locked(first)
+    ours.close()
+
+
+@pytest.mark.parametrize("variables", [{"WANDB_RESUME": "allow"}, {"WANDB_RUN_ID": "others", "WANDB_RESUME": "must"}])
+def test_variables_that_name_a_run_do_not_stop_a_rewind(
+    offline: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """The SDK raises where both are given; here the checkpoint's run comes first."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()  # which reads them anew
+    run = open_run(Opening({"project": "p"}, run_id="abcd1234", resume="rewind", last_kept=2), Limits())
+    run.log({"a": 1})
+    run.finish()
+    service.end_service()
+    assert run.id == "abcd1234"
+    assert [row["_step"] for row in read_run(offline).history] == [3]
+
+
+def test_rows_are_numbered_on_where_the_server_was_lost_while_opening(offline: Path) -> None:
+    """A run that was to be gone on with online, and is opened offline after all, such as without a key."""
+    run = open_run(Opening({"project": "p"}, run_id="abcd1234", resume="append", last_kept=2), Limits(), offline=True)
+    run.log({"a": 1})
+    run.finish()
+    assert [row["_step"] for row in read_run(offline).history] == [3]
+
+
+def test_a_setting_that_wandb_refuses_is_no_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is raised by the question whether W&B is offline."""
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_CONSOLE", "nonsense")
+    wandb.teardown()
+    assert not is_offline()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_folders_of_another_user_are_passed_over(tmp_path: Path) -> None:
+    """A checkpoint's run folders that this user may not look into are none."""
+    folder = tmp_path / "private" / "wandb" / "run-20260101_000000-abcd1234"
+    folder.mkdir(parents=True)
+    (tmp_path / "private").chmod(0o700)
+    for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
+        if parent not in (Path("/"), Path("/tmp")):
+            parent.chmod(0o755)
+    if (child := os.fork()) == 0:
+        os.setuid(65534)
+        os._exit(0 if run_folders(SavedRun("abcd1234", folders=[str(folder)])) == [] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_run_beside_the_process_run_outlives_another_ones_failure(offline: Path) -> None:
+    """W&B's service isn't ended under a run of the user's that isn't `wandb.run`."""
+    mine = wandb.init(reinit="create_new")
+    assert wandb.run is None
+    opening.let_go()
+    mine.log({"x": 1})
+    mine.finish()
+    assert [row["x"] for row in read_run(offline).history] == [1]
