@@ -318,12 +318,10 @@ class RunConnection:
         """
         begun = time.monotonic()
         limit = self._finish_timeout if seconds is None else min(seconds, self._finish_timeout)
-        run = self.run if self.is_open else self._failed_run
+        run = self.run or self._failed_run
         self._ends.set()
         self.run = self._failed_run = None
         if run is None or not self.owned:
-            if run is None and self.state in ("online", "offline"):
-                self.state = "finished"  # by the user
             self._unlock()
             return
         try:

@@ -123,9 +123,10 @@ class TrainerRun:
         beside = open_runs.make_room() or (searching and user_run_is_open())
         begun = time.monotonic()
         facts = provenance(processor, options.config)
-        saved, going = (None, None) if searching else self._how_to_go_on(state)
         if self.tracker is not None:
-            self.tracker.finish()  # by the user already; its folder stays locked otherwise, and watched
+            # By the user already: what did not arrive then is sent, and its folder is neither watched nor locked.
+            self.tracker.finish(seconds=options.start_timeout * ASK_SHARE)
+        saved, going = (None, None) if searching else self._how_to_go_on(state)
         self._resumes = False
         self.tracker = tracker = WandbLogger(
             enabled=True,
@@ -169,7 +170,9 @@ class TrainerRun:
         if tracker is not None and (now := self.saved()) is not None:
             # Finished, by `wandb.finish()` or because another run was opened, and there is more to write.
             plan = ResumePlan(now.step - 1, rewind=False, again=())
-            return now, Going(now.run_id, plan, earlier=tracker.connection.unsent)
+            earlier = tracker.connection.unsent
+            unreachable = "what was written of it before is not sent" if earlier and not is_offline() else None
+            return now, Going(now.run_id, plan, unreachable, earlier)
         if not self._resumes:
             return None, None
         if saved is None or self.options.new_run:

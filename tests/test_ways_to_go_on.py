@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 import wandb
 
-from oaml_callbacks import opening, service
+from oaml_callbacks import WandbLogger, opening, service
 from oaml_callbacks.opening import Limits, Opening, is_offline, open_run
 from oaml_callbacks.resuming import run_folders
 from oaml_callbacks.run_lock import is_locked
@@ -17,6 +18,8 @@ from oaml_callbacks.testing import read_run, read_runs
 
 from . import small_training
 from .builders import read_back
+from .loopback import loopback
+from .outages import break_it, variables
 from .same_run import comparable
 from .test_run_goes_on import joined
 
@@ -103,3 +106,55 @@ def test_a_run_beside_the_process_run_outlives_another_ones_failure(offline: Pat
     mine.log({"x": 1})
     mine.finish()
     assert [row["x"] for row in read_run(offline).history] == [1]
+
+
+@pytest.mark.slow(seconds=12)
+def test_a_strict_run_is_ended_after_it_has_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bounded time, and with the command that sends its rows."""
+    monkeypatch.chdir(tmp_path)
+    with loopback() as server:
+        for name, value in variables(server).items():
+            monkeypatch.setenv(name, value)
+        wandb.teardown()
+        tracker = WandbLogger(enabled=True, strict=True, start_timeout=4, finish_timeout=10)
+        break_it(server, "500", "midway")
+        with pytest.raises(RuntimeError, match="can't be reached"):
+            _log_for(tracker, 30.0)
+        with pytest.raises(RuntimeError, match="Send it with: "):
+            tracker.finish(1)
+    assert tracker.state == "finished"
+    assert read_run(tmp_path).exit_code == 1
+
+
+def _log_for(tracker: WandbLogger, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        tracker.log_metrics({"loss": 1.0})
+        time.sleep(0.1)
+
+
+@pytest.mark.slow(seconds=15)
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_run_that_was_finished_offline_is_sent_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mended: bool
+) -> None:
+    """By the user, where the server had not opened it: what follows comes after it, in the same run."""
+    monkeypatch.chdir(tmp_path)
+    with loopback() as server:
+        for name, value in variables(server).items():
+            monkeypatch.setenv(name, value)
+        wandb.teardown()
+        server.fault("500")
+        ours = small_training.callback(grounding=None, start_timeout=8, finish_timeout=20)
+        trainer = small_training.trainer(tmp_path, [ours])
+        trainer.train()
+        wandb.finish()
+        if mended:
+            server.mend()
+        trainer.evaluate()
+        server.mend()
+        ours.close()
+        (run,) = server.runs.values()
+        assert ours.sync_command is None
+        assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+        assert [row["train/global_step"] for row in run.history][-2:] == [16, 16]
