@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ UNSENT = "unsent.wandb"
 
 _FAILED = ("Fatal error", "ERROR", "Failed", "failed", "Skipped")
 """What `wandb sync` prints where it fails; its exit status is 0 even then (seen with 0.31)."""
+
+_NAMES = re.compile(r"\[\S+/\S+\]|https?://\S+|\S*run-\d{8}_\d{6}-\S+")
+"""The names of projects, folders and runs among it, which may have such words in them."""
 
 
 def wandb_command() -> str:
@@ -79,7 +83,8 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: floa
     printed = done.stdout.decode(errors="replace")
     logger.debug("wandb sync: %s", printed)
     finished = printed.count("Finished syncing") >= len(paths)
-    return done.returncode == 0 and finished and not any(word in printed for word in _FAILED)
+    told = _NAMES.sub("", printed)
+    return done.returncode == 0 and finished and not any(word in told for word in _FAILED)
 
 
 def _gave_up(place: Path) -> bool:

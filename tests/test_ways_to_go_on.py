@@ -14,6 +14,7 @@ from oaml_callbacks.opening import Limits, Opening, is_offline, open_run
 from oaml_callbacks.resuming import run_folders
 from oaml_callbacks.run_lock import is_locked
 from oaml_callbacks.saved_run import SavedRun
+from oaml_callbacks.sync import send
 from oaml_callbacks.testing import read_run, read_runs
 
 from . import small_training
@@ -158,3 +159,20 @@ def test_a_run_that_was_finished_offline_is_sent_as_a_whole(
         assert ours.sync_command is None
         assert [row["_step"] for row in run.history] == list(range(len(run.history)))
         assert [row["train/global_step"] for row in run.history][-2:] == [16, 16]
+
+
+def test_a_project_whose_name_sounds_like_a_failure_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `wandb sync` prints has the names of the project and the folder in it."""
+    folder = tmp_path / "failed-runs"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with loopback() as server:
+        for name, value in {**variables(server), "WANDB_MODE": "offline", "WANDB_DIR": str(folder)}.items():
+            monkeypatch.setenv(name, value)
+        wandb.teardown()
+        tracker = WandbLogger(enabled=True, project="Failed-clicks")
+        tracker.log_metrics({"loss": 1.0})
+        tracker.finish()
+        assert send(tracker.connection.unsent, 60)
+        (run,) = server.runs.values()
+        assert len(run.history) == 1
