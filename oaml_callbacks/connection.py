@@ -100,8 +100,10 @@ class RunConnection:
         self._start_timeout = start_timeout
         self._finish_timeout = finish_timeout
         self._strict = strict
-        self._stop: str | None = None  # what `strict` raises at the next row
+        self._stop: str | None = None  # what `strict` raises at the next row, or at the end
+        self._raised = False
         self._trouble: tuple[str, float] | None = None  # why rows don't arrive, and since when
+        self._refused: str | None = None  # why something that is no row won't be sent, such as an artifact
         self._gave_up = self._by_fault = False
         self._failed_run: wandb.Run | None = None
         self._earlier: list[Path] = []
@@ -179,6 +181,8 @@ class RunConnection:
 
     def adopt(self) -> None:
         """Take over a run that was open already: it is then finished as if it had been opened here."""
+        if not self.owned and self.folder is not None:
+            self._run_lock = RunLock(self.folder)
         self.owned = True
 
     # Writing -----------------------------------------------------------------------------------------------------
@@ -207,6 +211,7 @@ class RunConnection:
             RuntimeError: `strict`, and rows don't arrive. Here alone, so that the run can still be ended then.
         """
         if self._stop is not None:
+            self._raised = True
             raise RuntimeError(f"W&B: {self._stop}")
         run = self.run
         if run is None or getattr(run, "_is_finished", False):
@@ -287,11 +292,16 @@ class RunConnection:
         elif event.kind == "sent":
             if self._trouble is not None and self._trouble[0] in self._told:
                 self._tell("recovered", "W&B's server answers again; nothing is lost.")
-            self._trouble, self.unsent = None, []
-        elif event.kind == "gave_up" or self._trouble is None:
-            self._gave_up = event.kind == "gave_up"
-            self._trouble = (event.reason, time.monotonic())
+            self._trouble = None
+            if self._refused is None:
+                self.unsent = []
+        else:
             self.unsent = [*self._earlier, *([self.folder] if self.folder is not None else [])]
+            if event.kind == "refused":
+                self._refused = self._refused or event.reason
+            elif event.kind == "gave_up" or self._trouble is None:
+                self._gave_up = event.kind == "gave_up"
+                self._trouble = (event.reason, time.monotonic())
 
     def _warn(self, reason: str) -> None:
         self._tell(
@@ -336,9 +346,10 @@ class RunConnection:
                 self._fail(f"the run's end could not be written ({first_line(error)})")
             return
         self._look_until_closed(time.monotonic() + CLOSE_SECONDS if arrived else 0.0)
+        self._unlock()
         if self.state != "failed":
             online, self.state = self.state == "online", "finished"
-            if online and arrived and not self._gave_up:
+            if online and arrived and not self._gave_up and self._refused is None:
                 self.unsent = []
                 logger.info("W&B run %s has ended: %s", run.id, run.url)
             elif online or self._by_fault:
@@ -346,7 +357,8 @@ class RunConnection:
                 self._send_rest(run, begun + limit * SEND_SHARE - time.monotonic() if arrived else 0.0)
             else:
                 logger.info("W&B run %s has ended. Send it with: %s", run.id, self.sync_command)
-        self._unlock()
+        if self._stop is not None and not self._raised:
+            raise RuntimeError(f"W&B: {self._stop}")
 
     def _unlock(self) -> None:
         if self._run_lock is not None:
@@ -363,7 +375,7 @@ class RunConnection:
         logger.warning(
             "The W&B run %s is not on the server as a whole%s. Every row of it is in %s. Send it with: %s",
             run.id,
-            f" ({self._trouble[0]})" if self._trouble else "",
+            f" ({reason})" if (reason := self._trouble[0] if self._trouble else self._refused) else "",
             shown(self.folder),
             self.sync_command,
         )
@@ -373,7 +385,8 @@ class RunConnection:
 
 def _is_torn_down(error: Exception) -> bool:
     """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
-    return type(error).__name__ == "AlreadyJoinedError"
+    # The second is raised by a thread that has been given the number of W&B's own, which has ended.
+    return type(error).__name__ == "AlreadyJoinedError" or "inside async loop" in str(error)
 
 
 def _was_torn_down(run: wandb.Run) -> bool:

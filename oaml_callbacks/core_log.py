@@ -24,7 +24,7 @@ MAX_REASON = 200
 _DROPPED = ("EOF", "connection reset", "broken pipe", "connection broken", "malformed")
 """How a connection ends that is dropped before the answer: what was asked may have been done."""
 
-Kind = Literal["sent", "retrying", "gave_up", "unwritten"]
+Kind = Literal["sent", "retrying", "gave_up", "refused", "unwritten"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class UploadEvent:
 
     Args:
         kind: `sent`: rows, or a sign of life, reached the server. `retrying`: a request failed, and will be made
-            again. `gave_up`: something won't be uploaded any more. `unwritten`: a row could not be written to disk.
+            again. `gave_up`: rows won't be sent any more. `refused`: something else won't be, such as an artifact.
+            `unwritten`: a row could not be written to disk.
         reason: What went wrong.
     """
 
@@ -127,7 +128,8 @@ def _trouble(told: dict[str, Any]) -> UploadEvent | None:
     # Of its own telemetry, which is no part of the run, and of numbers about the machine.
     if "analytics" in message or message.startswith(("monitor", "otel")):
         return None
-    return UploadEvent("gave_up", _short(f"{message}: {error}" if error else message))
+    kind: Kind = "gave_up" if message.startswith("filestream") else "refused"
+    return UploadEvent(kind, _short(f"{message}: {error}" if error else message))
 
 
 def _short(reason: str) -> str:

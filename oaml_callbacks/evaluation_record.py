@@ -14,6 +14,8 @@ from .click_meter import TABLE_SEED, Measured
 from .values import fit_file_name, shown
 
 if TYPE_CHECKING:
+    import wandb
+
     from .grounding import GroundingEvaluator
     from .media import GroundingTables
     from .wandb_logger import WandbLogger
@@ -51,24 +53,23 @@ class EvaluationRecord:
 
     Args:
         tracker: The run.
+        run: The same, as W&B has it.
         facts: What the run's config already has under `oaml`.
         options: How much is kept.
     """
 
-    def __init__(self, tracker: WandbLogger, facts: Mapping[str, Any], options: RecordOptions) -> None:
-        assert tracker.run is not None
-        assert tracker.folder is not None
+    def __init__(self, tracker: WandbLogger, run: wandb.Run, facts: Mapping[str, Any], options: RecordOptions) -> None:
         self._tracker = tracker
         self._facts = dict(facts)
         self._described: dict[str, dict[str, Any]] = {}
-        self._rows_folder = tracker.folder / "grounding" / "rows"
+        self._rows_folder = Path(run.dir).parent / "grounding" / "rows"
         self._rows_lost = self._has_new_rows = False
         from .media import GroundingTables
 
         self._tables: GroundingTables | None = None
         if options.max_rows:
             self._tables = GroundingTables(
-                tracker.run,
+                run,
                 max_rows=options.max_rows,
                 max_media_mb=options.max_media_mb,
                 keep_tables=options.keep_tables,

@@ -18,6 +18,9 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+WAIT_SECONDS = 0.5
+"""How long Ctrl-C may have to wait, while the last seconds are used."""
+
 GRACE_SECONDS = 5.0
 """How long a process lives on that SIGTERM would have killed at once; Slurm and Kubernetes send SIGKILL after 30 s."""
 
@@ -157,7 +160,7 @@ class _Handler:
             self._dying = os.getpid()
             try:
                 for done, deadline in _tell_all(dying=True):
-                    done.acquire(timeout=max(0.0, deadline - time.monotonic()))
+                    _wait(done, deadline)
             finally:  # Ctrl-C ends the wait
                 signal.signal(signum, signal.SIG_DFL)
                 os.kill(os.getpid(), signum)
@@ -171,6 +174,12 @@ def _tell_all(*, dying: bool) -> list[tuple[threading.Lock, float]]:
         if watcher.watches_here() and (done := watcher.tell(deadline if dying else None)):
             told.append((done, deadline))
     return told
+
+
+def _wait(done: threading.Lock, deadline: float) -> None:
+    """Wait in short stretches: another thread may have been given Ctrl-C, which then interrupts no waiting of this."""
+    while (left := deadline - time.monotonic()) > 0 and not done.acquire(timeout=min(left, WAIT_SECONDS)):
+        pass
 
 
 def _call_safely(action: Callable[..., None], *arguments: float) -> None:

@@ -88,7 +88,9 @@ def private_console(run: wandb.Run) -> None:
     `"wrap"`); with `"redirect"` and `"wrap_emu"` nothing is changed.
     """
     for handler in logging.getLogger("wandb").handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler) and not any(
+            isinstance(f, _WithoutSecrets) for f in handler.filters
+        ):
             handler.addFilter(_WithoutSecrets())
     inner = getattr(run, "_console_raw_callback", None)
     if inner is None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import keys
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class SavedAlerts:
+    """What [`Alerts`] needs to go on; see [`Alerts.told`] and [`Alerts.seen`]."""
+
+    told: Sequence[str] = ()
+    seen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class SavedRun:
         summary: What was written to the summary, to be written again: a rewound run has none.
         online: Whether a server has had it: one that hasn't any more has deleted it.
         correct: For each evaluation set, which samples were right in its last evaluation, by id.
-        alerts: What `Alerts` needs to go on: `told` and `seen`.
+        alerts: What was told, and what evaluations are compared with.
         folders: The run's folders on the machine that saved this, in their order, the home directory as `~`.
     """
 
@@ -36,11 +44,11 @@ class SavedRun:
     step: int = 0
     logged: int = 0
     tail: int = 0
-    best: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    best: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     online: bool = False
     correct: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
-    alerts: Mapping[str, Any] = field(default_factory=dict)
+    alerts: SavedAlerts = SavedAlerts()
     folders: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,19 +60,13 @@ class SavedRun:
         """Read what [`to_dict`] made; `None` for anything else, such as a later version's."""
         if not isinstance(saved, Mapping) or saved.get("version") != VERSION:
             return None
-        known = {one.name: saved[one.name] for one in fields(cls) if one.name in saved}
-        numbers = [known.get(name, 0) for name in ("step", "logged", "tail")]
-        mappings = [known.get(name, {}) for name in ("best", "summary", "correct", "alerts")]
-        folders = known.get("folders", [])
-        if (
-            isinstance(known.get("run_id"), str)
-            and all(isinstance(number, int) and number >= 0 for number in numbers)
-            and all(isinstance(mapping, Mapping) for mapping in mappings)
-            and isinstance(folders, (list, tuple))
-            and all(isinstance(folder, str) for folder in folders)
-        ):
-            return cls(**known)
-        return None
+        from pydantic import TypeAdapter, ValidationError  # a file of others' making; nothing else here needs it
+
+        try:
+            read = TypeAdapter(cls).validate_python({name: saved[name] for name in saved if name != "version"})
+        except ValidationError:
+            return None
+        return read if min(read.step, read.logged, read.tail) >= 0 else None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: floa
 
 def _gave_up(place: Path) -> bool:
     logs = place.glob("**/debug-sync.*.log")
-    return any(event.kind == "gave_up" for log in logs for event in CoreLog(log).read())
+    return any(event.kind in ("gave_up", "refused") for log in logs for event in CoreLog(log).read())
 
 
 def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:

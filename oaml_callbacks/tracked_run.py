@@ -85,6 +85,6 @@ class TrackedRun(ExportableState):
         known = kept.setdefault(type(self).__name__, {})
         for entry in reversed(known if isinstance(known, list) else [known]):
             attributes = entry.get("attributes") if isinstance(entry, dict) else None
-            if attributes and (saved := SavedRun.from_dict(attributes.get("saved_run"))) is not None:
+            if isinstance(attributes, dict) and (saved := SavedRun.from_dict(attributes.get("saved_run"))) is not None:
                 return saved
         return None

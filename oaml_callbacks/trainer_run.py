@@ -14,7 +14,7 @@ from .evaluation_record import EvaluationRecord, RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_PREEMPTED, exit_code_of, outcome_of
 from .preemption import Preemption
-from .saved_run import SavedRun
+from .saved_run import SavedAlerts, SavedRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerState, TrainingArguments
@@ -153,12 +153,13 @@ class TrainerRun:
         watched = os.environ.get("WANDB_WATCH", "false")
         if watched in ("all", "parameters", "gradients") and model is not None:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
-        self._record = EvaluationRecord(tracker, facts, options.record) if tracker.run is not None else None
+        run = tracker.run  # once: it is gone where the disk turns out to be full
+        self._record = EvaluationRecord(tracker, run, facts, options.record) if run is not None else None
         if options.alerts:
             from .alerts import Alerts
 
-            known = saved.alerts if saved is not None else {}
-            self._alerts = Alerts(tracker.alert, told=known.get("told", ()), seen=known.get("seen"))
+            known = saved.alerts if saved is not None else SavedAlerts()
+            self._alerts = Alerts(tracker.alert, told=known.told, seen=known.seen)
         return tracker
 
     def _how_to_go_on(self, state: TrainerState) -> tuple[SavedRun | None, Going | None]:
@@ -262,7 +263,7 @@ class TrainerRun:
         logged = len(self._state.log_history) if self._state is not None else 0
         if correct is None or sum(map(len, correct.values())) > MAX_REMEMBERED:
             correct = {}
-        alerts = {"told": self._alerts.told, "seen": self._alerts.seen} if self._alerts is not None else {}
+        alerts = SavedAlerts(self._alerts.told, self._alerts.seen) if self._alerts is not None else SavedAlerts()
         now = self.tracker.saved(logged, correct=correct, alerts=alerts) if self.tracker is not None else None
         return now or self._saved
 

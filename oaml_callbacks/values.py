@@ -86,8 +86,12 @@ def fit_tags(tags: Iterable[str]) -> list[str]:
 
 def shown(path: Path) -> str:
     """`path` as one would type it: relative below the working directory, else from `~` on; quoted where needed."""
-    working, home = Path.cwd(), Path(os.path.expanduser("~"))
-    if path.is_relative_to(working):
+    home = Path(os.path.expanduser("~"))
+    try:
+        working: Path | None = Path.cwd()
+    except OSError:  # deleted
+        working = None
+    if working is not None and path.is_relative_to(working):
         return shlex.quote(str(path.relative_to(working)))
     if path.is_relative_to(home) and os.name != "nt" and home != Path(home.anchor):  # Windows' shells don't know `~`
         return f"~/{shlex.quote(str(path.relative_to(home)))}"

@@ -17,7 +17,7 @@ from .opening import Opening, require_wandb
 from .outcome import EXIT_FAILED, exit_code_of, outcome_of
 from .resuming import Going
 from .row_count import RowCount
-from .saved_run import SavedRun, as_row
+from .saved_run import SavedAlerts, SavedRun, as_row
 from .secrets import redacted
 from .sweep_config import update_config
 from .sync import wandb_command
@@ -197,7 +197,7 @@ class WandbLogger:
         logged: int,
         *,
         correct: Mapping[str, Mapping[str, bool]] = MappingProxyType({}),
-        alerts: Mapping[str, Any] = MappingProxyType({}),
+        alerts: SavedAlerts = SavedAlerts(),  # noqa: B008 - it can't be changed
     ) -> SavedRun | None:
         """The run as a checkpoint is to know it; `None` if there is none.
 
@@ -221,7 +221,7 @@ class WandbLogger:
             folders=self._folders[-MAX_FOLDERS:],
             online=self._was_online,
             correct=dict(correct),
-            alerts=dict(alerts),
+            alerts=alerts,
         )
 
     # Writing -----------------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_the_file_is_closed(growing: Growing) -> None:
         ),
         (
             line("sender: failed", level="ERROR", error="no such run"),
-            UploadEvent("gave_up", "sender: failed: no such run"),
+            UploadEvent("refused", "sender: failed: no such run"),
         ),
         (line("writer: failed to save record: no space left on device", level="ERROR"), "unwritten"),
         (line("monitor: error sampling metrics", level="ERROR"), None),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oaml_callbacks.row_count import RowCount
-from oaml_callbacks.saved_run import ResumePlan, SavedRun, as_row, plan_resume
+from oaml_callbacks.saved_run import ResumePlan, SavedAlerts, SavedRun, as_row, plan_resume
 
 HISTORY: list[dict[str, Any]] = [
     {"loss": 3.0, "epoch": 0.1, "step": 2},
@@ -40,11 +40,15 @@ _NAMES = st.text(max_size=5)
         step=st.integers(0, 10),
         logged=st.integers(0, 10),
         tail=st.integers(0, 10),
-        best=st.dictionaries(_NAMES, st.lists(st.floats(allow_nan=False), min_size=2, max_size=2)),
+        best=st.dictionaries(_NAMES, st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False))),
         summary=st.dictionaries(_NAMES, st.integers() | _NAMES),
         online=st.booleans(),
         correct=st.dictionaries(_NAMES, st.dictionaries(_NAMES, st.booleans())),
-        alerts=st.fixed_dictionaries({"told": st.lists(_NAMES), "seen": st.dictionaries(_NAMES, st.integers())}),
+        alerts=st.builds(
+            SavedAlerts,
+            told=st.lists(_NAMES),
+            seen=st.dictionaries(_NAMES, st.dictionaries(_NAMES, st.floats(allow_nan=False))),
+        ),
         folders=st.lists(_NAMES),
     )
 )
@@ -71,7 +75,12 @@ def test_a_checkpoint_of_an_earlier_version_lacks_fields_and_a_later_ones_are_ig
         {"version": 1, "run_id": 3},
         {"version": 1, "run_id": "r", "step": -1},
         {"version": 1, "run_id": "r", "step": 1.5},
-        {"version": 1, "run_id": "r", "tail": "3"},
+        {"version": 1, "run_id": "r", "tail": "three"},
+        {"version": 1, "run_id": "r", "project": 3},
+        {"version": 1, "run_id": "r", "best": {"": [1]}},
+        {"version": 1, "run_id": "r", "correct": {"eval": ["a"]}},
+        {"version": 1, "run_id": "r", "alerts": {"told": "loss"}},
+        {"version": 1, "run_id": "r", "alerts": {"seen": {"accuracy": 1}}},
         {"version": 1, "run_id": "r", "logged": None},
         {"version": 1, "run_id": "r", "folders": None},
         {"version": 1, "run_id": "r", "folders": "~/wandb"},
