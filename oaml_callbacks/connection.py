@@ -16,7 +16,7 @@ from .disk import is_full
 from .opening import Limits, Opening, first_line, let_go, open_run, why_not_asked
 from .run_lock import RunLock
 from .secrets import redacted_text
-from .service import finish_run
+from .service import end_service, finish_run
 from .sync import send, sync_command, write_unsent
 from .values import shown
 
@@ -338,6 +338,7 @@ class RunConnection:
             arrived = finish_run(run, exit_code, limit * END_SHARE)
         except Exception as error:
             self._unlock()
+            end_service(run)  # where it is gone, W&B holds on to it, and to the run
             if self._strict:
                 raise
             if _is_torn_down(error):
@@ -390,12 +391,12 @@ def _is_torn_down(error: Exception) -> bool:
 
 
 def _was_torn_down(run: wandb.Run) -> bool:
-    """Whether that has happened to the process's run, which stays in `wandb.run` all the same."""
+    """Whether that has happened to the process's run, or its service is gone; it stays in `wandb.run` all the same."""
     try:
         config: Any = run.config  # has no types
         config.update({})
     except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
-        return _is_torn_down(error)
+        return _is_torn_down(error) or isinstance(error, OSError)
     return False
 
 

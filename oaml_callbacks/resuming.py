@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 ASK_SECONDS = 10.0
 """How long the server may take to say how far a run has come."""
 
+_TIME = "????????_??????"
+"""When a run was opened, as W&B writes it into its folder's name."""
+
 
 @dataclass(frozen=True)
 class Going:
@@ -100,7 +103,7 @@ def _completed(saved: SavedRun, folders: Sequence[Path], found: _Last | None, de
         return found
     if not send(parts, deadline - time.monotonic()):
         return "an earlier part of the run could not be sent"
-    return _asked(saved, ASK_SECONDS)
+    return _asked(saved, min(ASK_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 def run_folders(saved: SavedRun) -> list[Path]:
@@ -109,7 +112,8 @@ def run_folders(saved: SavedRun) -> list[Path]:
     found = set()
     for place in places:
         try:
-            found |= {folder for folder in place.glob(f"*run-*-{escape(saved.run_id)}") if folder.is_dir()}
+            # By the time's shape, since an id may end in `-` and another run's id.
+            found |= {folder for folder in place.glob(f"*run-{_TIME}-{escape(saved.run_id)}") if folder.is_dir()}
         except OSError as error:  # another user's, closed to us
             logger.debug("%s can't be read: %s", place, error)
     return sorted(found, key=lambda folder: folder.name.removeprefix("offline-"))

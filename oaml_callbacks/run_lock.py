@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # asked for each time below: so type checkers know where there are such locks
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 NAME = "oaml.lock"
-
-_HAS_LOCKS = fcntl is not None
 
 
 class RunLock:
@@ -25,7 +22,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
-        if not _HAS_LOCKS:
+        if sys.platform == "win32":
             return
         try:
             self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -44,7 +41,7 @@ class RunLock:
 
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the run's lock."""
-    if not _HAS_LOCKS:
+    if sys.platform == "win32":
         return False
     try:
         file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)

@@ -61,21 +61,21 @@ def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
     return True
 
 
-def others_are_open() -> bool:
+def others_are_open(but: wandb.Run | None = None) -> bool:
     """Whether a run of this process is open that would end with W&B's service; not every one is `wandb.run`."""
     import wandb
 
     runs = getattr(wandb.setup(), "_active_runs", ())
-    return any(not getattr(run, "_is_finished", False) for run in list(runs))
+    return any(run is not but and not getattr(run, "_is_finished", False) for run in list(runs))
 
 
-def end_service() -> None:
-    """End W&B's service at once, if no other run is open in this process; the next run starts another one."""
+def end_service(of: wandb.Run | None = None) -> None:
+    """End W&B's service at once, if no run but `of` is open in this process; the next run starts another one."""
     import wandb
 
     singleton: Any = wandb.setup()
     process = getattr(getattr(getattr(singleton, "_connection", None), "_proc", None), "_process", None)
-    if others_are_open() or not isinstance(process, subprocess.Popen):
+    if others_are_open(of) or not isinstance(process, subprocess.Popen):
         return
     process.kill()
     try:

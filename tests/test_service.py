@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oaml_callbacks import WandbLogger
 from oaml_callbacks.service import WRITE_SECONDS, end_service, finish_run
 from oaml_callbacks.testing import offline_wandb, read_run
 
@@ -166,3 +167,27 @@ def test_where_there_is_no_service_nothing_is_ended(server: Loopback) -> None:
     end_service()
     assert process.poll() is not None
     end_service()
+
+
+def test_a_service_that_is_killed_ends_the_logging_with_one_warning(
+    offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised, what was written stays readable, and the next run has a service again."""
+    tracker = WandbLogger(enabled=True)
+    tracker.log_metrics({"loss": 2.0}, step=1)
+    time.sleep(WRITE_SECONDS)
+    process = service()
+    process.kill()
+    process.wait()
+    for step in range(2, 5):
+        tracker.log_metrics({"loss": 1.0}, step=step)
+        time.sleep(0.2)
+    assert tracker.state == "failed"
+    tracker.finish()
+    (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("oaml_callbacks")]
+    assert "W&B's service is gone" in warning
+    assert "Nothing more is logged" in warning
+    assert read_run(offline).column("train/loss") == [2.0]
+    with WandbLogger(enabled=True) as after:
+        after.log_metrics({"loss": 3.0}, step=1)
+    assert after.state == "finished"
