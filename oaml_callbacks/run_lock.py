@@ -7,7 +7,7 @@ import sys
 import weakref
 from pathlib import Path
 
-if sys.platform != "win32":  # asked for each time below: so type checkers know where there are such locks
+if sys.platform != "win32":  # which has no such locks: nobody is ever known to hold one there
     import fcntl
 
 NAME = "oaml.lock"
@@ -22,14 +22,13 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
-        if sys.platform == "win32":
-            return
-        try:
-            self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _held.add(self)
-        except OSError:
-            self.release()  # a file system without locks, or a full one: nobody can tell then
+        if sys.platform != "win32":
+            try:
+                self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _held.add(self)
+            except OSError:
+                self.release()  # a file system without locks, or a full one: nobody can tell then
 
     def release(self) -> None:
         """Let go."""
@@ -41,18 +40,17 @@ class RunLock:
 
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the run's lock."""
-    if sys.platform == "win32":
-        return False
-    try:
-        file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
+    if sys.platform != "win32":
+        try:
+            file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may ask at the same time, or own the file
+        except OSError:
+            return True
+        finally:
+            os.close(file)
     return False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +98,30 @@ def test_who_asks_takes_nothing(tmp_path: Path) -> None:
     assert [is_locked(tmp_path), is_locked(tmp_path)] == [True, True]
     lock.release()
     assert not is_locked(tmp_path)
+
+
+def test_who_asks_is_not_taken_for_who_writes(tmp_path: Path) -> None:
+    """Several trainings may ask at the same moment, of a run that nobody writes to."""
+    RunLock(tmp_path).release()
+    asks = "import sys; from pathlib import Path; from oaml_callbacks.run_lock import is_locked; "
+    asks += "print(sum(is_locked(Path(sys.argv[1])) for _ in range(10_000)))"
+    command = [sys.executable, "-c", asks, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[0] for process in processes] == ["0\n"] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_run_of_another_user_is_seen_to_be_locked() -> None:
+    """Whoever may read the lock's file, and not write it, is told the truth."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        lock = RunLock(Path(place))
+        (Path(place) / NAME).chmod(0o644)
+        if (child := os.fork()) == 0:
+            os.setuid(65534)
+            os._exit(0 if is_locked(Path(place)) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        lock.release()
 
 
 def test_a_second_one_gets_nothing_and_takes_nothing_away(tmp_path: Path) -> None:
