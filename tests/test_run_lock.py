@@ -124,6 +124,24 @@ def test_a_run_of_another_user_is_seen_to_be_locked() -> None:
         lock.release()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_read_only_folder() -> None:
+    """There is no lock in it, nor an error, nor a file."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        if (child := os.fork()) == 0:
+            os.setuid(65534)
+            try:
+                lock = RunLock(Path(place))
+                as_expected = not is_locked(Path(place))
+                lock.release()
+                os._exit(0 if as_expected else 1)
+            finally:
+                os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        assert os.listdir(place) == []
+
+
 def test_a_second_one_gets_nothing_and_takes_nothing_away(tmp_path: Path) -> None:
     """In another process or in this one; releasing twice is no error."""
     first = RunLock(tmp_path)
