@@ -19,6 +19,9 @@ from .sync import has_hole, send, unsent_parts
 
 logger = logging.getLogger(__name__)
 
+SEND_SHARE = 0.7
+"""Share of the time that sending earlier parts may take; in the rest the server is asked what has come of it."""
+
 ASK_SECONDS = 10.0
 """How long the server may take to say how far a run has come."""
 
@@ -79,10 +82,11 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
             saved.run_id,
         )
         return Going(None, plan_resume(saved, history, -1))
+    there = -1
     if not isinstance(found, str):
-        found = _completed(saved, folders, found, deadline)
+        found, there = _completed(saved, folders, found, deadline)
     if isinstance(found, str):
-        return _from_files(saved, history, folders, unreachable=found)
+        return _from_files(saved, history, folders, unreachable=found, there=there)
     if found is None:
         logger.warning(
             "The W&B run %s of this checkpoint is not on the server. It is written again, from the checkpoint's log "
@@ -93,17 +97,27 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
     return Going(saved.run_id, plan_resume(saved, history, found.step, found.global_step))
 
 
-def _completed(saved: SavedRun, folders: Sequence[Path], found: _Last | None, deadline: float) -> _Last | str | None:
-    """What the server has of the run, as [`_asked`] tells it, once it was sent what it lacks of it and is here."""
+def _completed(
+    saved: SavedRun, folders: Sequence[Path], found: _Last | None, deadline: float
+) -> tuple[_Last | str | None, int]:
+    """Send to the server what it lacks of the run and is here.
+
+    Returns:
+        What it has then, as [`_asked`] tells it, and the last row that it is known to have: what could not be sent in
+        time may have been sent in part.
+    """
+    there = found.step if found is not None else -1
     if found is not None and found.step >= saved.step - 1 and not has_hole(folders):
-        return found
+        return found, there
     # An offline beginning, or rows that were on the way when the process was killed: with their tables.
-    parts = unsent_parts(folders, found.step if found is not None else -1)
+    parts = unsent_parts(folders, there)
     if not parts:
-        return found
-    if not send(parts, deadline - time.monotonic()):
-        return "an earlier part of the run could not be sent"
-    return _asked(saved, min(ASK_SECONDS, max(0.0, deadline - time.monotonic())))
+        return found, there
+    left = deadline - time.monotonic()
+    sent = send(parts, left * SEND_SHARE)
+    now = _asked(saved, min(ASK_SECONDS, max(0.0, deadline - time.monotonic())))
+    there = now.step if isinstance(now, _Last) else there
+    return (now if sent else "an earlier part of the run could not be sent"), there
 
 
 def run_folders(saved: SavedRun) -> list[Path]:
@@ -120,11 +134,17 @@ def run_folders(saved: SavedRun) -> list[Path]:
 
 
 def _from_files(
-    saved: SavedRun, history: Sequence[Mapping[str, Any]], folders: Sequence[Path], unreachable: str | None = None
+    saved: SavedRun,
+    history: Sequence[Mapping[str, Any]],
+    folders: Sequence[Path],
+    unreachable: str | None = None,
+    there: int = -1,
 ) -> Going:
     last = _last_row(folders)
     step, global_step = (last.step, last.global_step) if last is not None else (None, None)
-    return Going(saved.run_id, plan_resume(saved, history, step, global_step), unreachable, unsent_parts(folders))
+    return Going(
+        saved.run_id, plan_resume(saved, history, step, global_step), unreachable, unsent_parts(folders, there)
+    )
 
 
 def _last_row(folders: Sequence[Path]) -> _Last | None:

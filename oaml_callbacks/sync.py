@@ -109,7 +109,7 @@ def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
         if any(folder.glob("*.wandb.synced")):
             continue
         try:
-            if _is_offline(folder) or log.has_hole:
+            if log.has_hole:
                 part = write_unsent(folder, log.arrived, is_sure=log.is_sure)
             else:  # the server itself has said it, where it could be asked
                 part = write_unsent(folder, log.arrived, is_sure=log.is_sure or last >= 0, last=last)
@@ -166,6 +166,8 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
             raise ValueError(f"{path} has a record that is none of W&B's: {error}") from error
         kind = record.WhichOneof("record_type")
         ended = ended or kind == "exit"
+        if kind == "run" and record.run.HasField("branch_point") and _is_offline(folder):
+            last = -1  # sent again it takes back what was sent before, and the rows there may be those of before
         if kind == "history":
             rows += 1
             step = record.history.step.num

@@ -159,6 +159,7 @@ term()
 def test_ctrl_c_ends_the_wait() -> None:
     """Whoever has no patience needn't wait for the grace."""
     ended = run("""
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in a shell's background ignores it
 Preemption(lambda: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60), grace=15.0).watch()
 term()
 """)
