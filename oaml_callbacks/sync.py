@@ -104,7 +104,9 @@ def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
         if not _is_offline(folder):
             log.read()
     # What a run lacked before it was online again was sent then, or written again, or its rows were taken back.
-    newest = max((index for index, log in enumerate(logs) if log.connected), default=0)
+    # One that was killed before its first row was on disk tells nothing.
+    online = [index for index, log in enumerate(logs) if log.connected]
+    newest = max((index for index in online if logs[index].arrived or _has_rows(folders[index])), default=0)
     for folder, log in list(zip(folders, logs, strict=True))[newest:]:
         if any(folder.glob("*.wandb.synced")):
             continue
@@ -192,6 +194,21 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
     write_transaction_log(unsent, (record.SerializeToString() for record in kept))
     unsent.with_name(f"{UNSENT}.syncstate").unlink(missing_ok=True)  # of what this file was before
     return unsent
+
+
+def _has_rows(folder: Path) -> bool:
+    record_class = import_module("wandb.proto.wandb_internal_pb2").Record
+    decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
+    try:
+        for path in folder.glob("run-*.wandb"):
+            for data in TransactionLog(path):
+                record = record_class()
+                record.ParseFromString(data)
+                if record.HasField("history"):
+                    return True
+    except (OSError, ValueError, decode_error) as error:
+        logger.debug("%s can't be read: %s", folder, error)
+    return False
 
 
 def _is_offline(path: Path) -> bool:
