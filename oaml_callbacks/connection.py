@@ -228,7 +228,7 @@ class RunConnection:
             self.state, self.run = "finished", None
         elif isinstance(error, OSError) and self.disk_is_full():
             return
-        elif isinstance(error, OSError) or "mailbox" in type(error).__module__:
+        elif _is_gone(error):
             self._fail(f"W&B's service is gone ({first_line(error)})")
         else:
             self._tell(error_text(error), "W&B refused something that is left out: %s", error_text(error))
@@ -338,7 +338,8 @@ class RunConnection:
             arrived = finish_run(run, exit_code, limit * END_SHARE)
         except Exception as error:
             self._unlock()
-            end_service(run)  # where it is gone, W&B holds on to it, and to the run
+            if _is_gone(error):
+                end_service(run)  # W&B holds on to it, and to the run
             if self._strict:
                 raise
             if _is_torn_down(error):
@@ -384,6 +385,11 @@ class RunConnection:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
 
 
+def _is_gone(error: Exception) -> bool:
+    """Whether W&B's service no longer answers."""
+    return isinstance(error, OSError) or "mailbox" in type(error).__module__
+
+
 def _is_torn_down(error: Exception) -> bool:
     """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
     # The second is raised by a thread that has been given the number of W&B's own, which has ended.
@@ -396,7 +402,7 @@ def _was_torn_down(run: wandb.Run) -> bool:
         config: Any = run.config  # has no types
         config.update({})
     except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
-        return _is_torn_down(error) or isinstance(error, OSError)
+        return _is_torn_down(error) or _is_gone(error)
     return False
 
 

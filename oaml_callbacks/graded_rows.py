@@ -61,7 +61,7 @@ class GradedRowsFile:
             os.replace(new, path)
 
 
-def log_graded_rows(run: wandb.Run, folder: Path, sender: ArtifactSender | None = None) -> None:
+def log_graded_rows(run: wandb.Run, folder: Path) -> None:
     """Log the files of `folder` as one artifact of the run; nothing if there are none. To be called before it ends.
 
     The files are named where they lie, without a copy, and must stay there until the run is sent.
@@ -74,7 +74,7 @@ def log_graded_rows(run: wandb.Run, folder: Path, sender: ArtifactSender | None 
     artifact = wandb.Artifact(f"run_{run.id}_graded_rows", type=ARTIFACT_TYPE)
     for path in files:
         artifact.add_file(str(path), path.name, policy="immutable", skip_cache=True)
-    (sender or ArtifactSender(run)).send(artifact)
+    ArtifactSender(run).send(artifact)
 
 
 def row_record(row: GradedSample, step: int) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
     thread.start()
     thread.join(max(seconds, WRITE_SECONDS))
     if thread.is_alive():
-        end_service()
+        end_service(run)
         return False
     if raised:
         raise raised[0]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,7 @@ def wandb_command() -> str:
 
 def sync_command(paths: Sequence[Path]) -> str:
     """What to type to send runs' folders or files, in this order, to W&B."""
-    online = [] if all(_is_offline(path) for path in paths) else ["--include-online"]
-    return " ".join([wandb_command(), "sync", *online, *(shown(path) for path in paths)])
+    return " ".join([wandb_command(), "sync", *_options(paths), *map(shown, paths)])
 
 
 def send(paths: Sequence[Path], seconds: float) -> bool:
@@ -51,12 +50,11 @@ def send(paths: Sequence[Path], seconds: float) -> bool:
     Returns:
         Whether everything arrived. If not, the command may be run again.
     """
-    online = [] if all(_is_offline(path) for path in paths) else ["--include-online"]
     unset = ("WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SERVICE")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     with tempfile.TemporaryDirectory(prefix="oaml-sync-", ignore_cleanup_errors=True) as place:
         # Its log goes to where `WANDB_DIR` says, and nowhere else is it told that an artifact was refused.
-        arrived = _run([*online, *map(str, paths)], {**environment, "WANDB_DIR": place}, seconds)
+        arrived = _run(paths, {**environment, "WANDB_DIR": place}, seconds)
         arrived = arrived and not _gave_up(Path(place))
     if not arrived:
         for path in paths:
@@ -64,11 +62,14 @@ def send(paths: Sequence[Path], seconds: float) -> bool:
     return arrived
 
 
-def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: float) -> bool:
-    paths = [argument for argument in arguments if not argument.startswith("--")]
+def _options(paths: Sequence[Path]) -> list[str]:
+    return [] if all(map(_is_offline, paths)) else ["--include-online"]
+
+
+def _run(paths: Sequence[Path], environment: Mapping[str, str], seconds: float) -> bool:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", *arguments],
+            [sys.executable, "-m", "wandb", "sync", *_options(paths), *map(str, paths)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -154,18 +155,11 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
     path = next(folder.glob("run-*.wandb"), None)
     if path is None:
         raise ValueError(f"there is no run-*.wandb in {folder}")
-    record_class = import_module("wandb.proto.wandb_internal_pb2").Record
-    decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
     log = TransactionLog(path)
     kept: list[Any] = []
     rows, ended = 0, False
     before = -1  # the step of the last row that isn't sent
-    for data in log:
-        record = record_class()
-        try:
-            record.ParseFromString(data)
-        except decode_error as error:
-            raise ValueError(f"{path} has a record that is none of W&B's: {error}") from error
+    for record in _records(log):
         kind = record.WhichOneof("record_type")
         ended = ended or kind == "exit"
         if kind == "run" and record.run.HasField("branch_point") and _is_offline(folder):
@@ -197,18 +191,25 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
 
 
 def _has_rows(folder: Path) -> bool:
-    record_class = import_module("wandb.proto.wandb_internal_pb2").Record
-    decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
     try:
-        for path in folder.glob("run-*.wandb"):
-            for data in TransactionLog(path):
-                record = record_class()
-                record.ParseFromString(data)
-                if record.HasField("history"):
-                    return True
-    except (OSError, ValueError, decode_error) as error:
+        logs = map(TransactionLog, folder.glob("run-*.wandb"))
+        return any(record.HasField("history") for log in logs for record in _records(log))
+    except (OSError, ValueError) as error:
         logger.debug("%s can't be read: %s", folder, error)
     return False
+
+
+def _records(log: TransactionLog) -> Iterator[Any]:
+    """The records of a run's file; ValueError at one that isn't W&B's."""
+    record_class = import_module("wandb.proto.wandb_internal_pb2").Record
+    decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
+    for data in log:
+        record = record_class()
+        try:
+            record.ParseFromString(data)
+        except decode_error as error:
+            raise ValueError(f"{log.path} has a record that is none of W&B's: {error}") from error
+        yield record
 
 
 def _is_offline(path: Path) -> bool:
