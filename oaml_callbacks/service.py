@@ -7,6 +7,7 @@ with 0.31). What is to be sent is on disk by then, so a service that is late can
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import threading
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 1.5
 """Longer than rows may wait to be written to disk."""
+REAP_SECONDS = 1.0
+"""How long a process that is killed, and the threads that wait for it, may take to be gone."""
 
 
 def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
@@ -78,7 +81,19 @@ def end_service(of: wandb.Run | None = None) -> None:
     if others_are_open(of) or not isinstance(process, subprocess.Popen):
         return
     process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(REAP_SECONDS)
     try:
         wandb.teardown()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it misses the process, and has forgotten it by then
         logger.debug("%s", error_text(error))
+        _end_thread(singleton)
+
+
+def _end_thread(singleton: Any) -> None:
+    """End what a teardown that missed its process has left: W&B's thread, which would log errors later on."""
+    join = getattr(getattr(singleton, "_asyncer", None), "join", None)
+    if join is not None:
+        thread = threading.Thread(target=join, name="oaml-join", daemon=True)
+        thread.start()
+        thread.join(REAP_SECONDS)

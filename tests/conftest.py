@@ -31,6 +31,25 @@ def seconds(item: pytest.Item) -> float:
     return slow.kwargs.get("seconds", 10) if slow else 0
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_of_wandb() -> Iterator[None]:
+    """No test leaves a variable of W&B's to the next one, where a service that is gone would be looked for."""
+    before = wandb_variables()
+    yield
+    left = wandb_variables()
+    if "WANDB_SERVICE" not in left:  # a service that was there before may be gone
+        before.pop("WANDB_SERVICE", None)
+    if left != before:
+        for name in left:
+            del os.environ[name]
+        os.environ.update(before)
+        pytest.fail(f"WANDB_* variables are changed: {before} -> {left}")
+
+
+def wandb_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+
+
 @pytest.fixture(scope="session")
 def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight training and eight evaluation screens."""

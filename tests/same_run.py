@@ -100,8 +100,10 @@ def wait_for(file: Path, job: Job, seconds: float = 60.0) -> None:
 
 def sync(command: str, server: OwnProcess, at: Path) -> str:
     """Type the command that a user is told; gives what it prints."""
-    environment = {**os.environ, **variables(server), "WANDB_SILENT": "false"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = {**own, **variables(server), "WANDB_SILENT": "false"}
     done = subprocess.run(
-        command, shell=True, cwd=at, env=environment, capture_output=True, text=True, timeout=60, check=True
+        command, shell=True, cwd=at, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout + done.stderr

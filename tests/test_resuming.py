@@ -36,13 +36,13 @@ SECONDS = 30.0
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     """A server that this process's runs are sent to; their folders are in the test's."""
+    wandb.teardown()  # before what names its service is put aside, or that would come back
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     with loopback() as started:
         for name, value in variables(started).items():
             monkeypatch.setenv(name, value)
-        wandb.teardown()
         yield started
         started.mend()
         wandb.teardown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,15 @@ def service() -> subprocess.Popen[bytes]:
     return process
 
 
+def wandb_thread() -> threading.Thread:
+    """What speaks with the service."""
+    import wandb
+
+    singleton: Any = wandb.setup()
+    thread: threading.Thread = singleton._asyncer._thread
+    return thread
+
+
 def with_something_on_its_way(server: Loopback, run: wandb.Run) -> None:
     """The server says nothing any more, and there is an alert for it, which W&B tries for many minutes to send."""
     run.log({"loss": 2})
@@ -86,10 +96,11 @@ def test_an_end_is_bounded_and_the_next_run_is_opened_as_ever(server: Loopback, 
     """The service is ended; what it had not sent is on disk, end included, and the next run has another one."""
     run = opened("a")
     with_something_on_its_way(server, run)
-    process, begun = service(), time.monotonic()
+    process, thread, begun = service(), wandb_thread(), time.monotonic()
     assert not finish_run(run, 3, LIMIT)
     assert LIMIT <= time.monotonic() - begun < LIMIT + STOP
     assert process.poll() is not None
+    assert thread not in threading.enumerate()
     (folder,) = (tmp_path / "wandb").glob("run-*-a")
     recorded = read_run(folder)
     assert (recorded.column("loss"), recorded.exit_code) == ([2, 1], 3)
