@@ -31,12 +31,15 @@ _NAMES = re.compile(r"\[\S+/\S+\]|https?://\S+|\S*run-\d{8}_\d{6}-\S+")
 
 
 def wandb_command() -> str:
-    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's."""
-    beside_python = Path(sys.executable).with_name("wandb")
-    on_path = shutil.which("wandb")
-    if not beside_python.exists() or (on_path is not None and Path(on_path) == beside_python):
+    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's.
+
+    Where packages lie in a folder of their own (`pip install --target`), there is only the module.
+    """
+    python = Path(sys.executable)
+    beside_python, on_path = python.with_name("wandb"), shutil.which("wandb")
+    if on_path is not None and (Path(on_path) == beside_python or not beside_python.exists()):
         return "wandb"
-    return shown(beside_python)
+    return shown(beside_python) if beside_python.exists() else f"{shown(python)} -m wandb"
 
 
 def sync_command(paths: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .loopback import OwnProcess, own_process
+from .loopback import Loopback, OwnProcess, loopback, own_process
 from .same_run import TRAIN, Start, Undisturbed, variables
 from .warm import Job, Warm, warm
 
@@ -76,6 +76,23 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             open_runs.make_room()
             # What a test has set goes before what was set for it, or it would come back after it.
             monkeypatch.undo()
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """A server that this process's runs are sent to; their folders are in the test's, which is the working one."""
+    import wandb
+
+    wandb.teardown()  # before what names its service is put aside, or that would come back
+    for name in wandb_variables():
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with loopback() as started:
+        for name, value in {**variables(started), "WANDB_DATA_DIR": "data"}.items():
+            monkeypatch.setenv(name, value)
+        yield started
+        started.mend()
+        wandb.teardown()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from transformers import TrainerCallback
 
+from . import same_run
 from .loopback import Kind, Loopback, Run, loopback
 from .same_run import comparable
 from .warm import Job, Warm
@@ -197,15 +198,8 @@ class Outage:
 
 
 def variables(server: Loopback) -> dict[str, str]:
-    """For a process whose runs the server gets."""
-    fast = {"FILE_STREAM_TRANSMIT_INTERVAL": "1", "FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "1"}
-    times = {**fast, "FILE_STREAM_TIMEOUT_SECONDS": "2"}
-    return {
-        **server.environment(),
-        **{f"WANDB_X_{name}": value for name, value in times.items()},
-        "WANDB_DISABLE_GIT": "true",
-        "WANDB_DATA_DIR": "data",
-    }
+    """For a process whose runs the server gets, and that isn't patient with it."""
+    return {**same_run.variables(server), "WANDB_X_FILE_STREAM_TIMEOUT_SECONDS": "2", "WANDB_DATA_DIR": "data"}
 
 
 def break_it(server: Loopback, fault: Fault, place: Place) -> None:

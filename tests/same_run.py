@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .loopback import OwnProcess, Run
+from .loopback import Loopback, OwnProcess, Run
 from .warm import Job
 
 TRAIN = "tests.small_training:train"
@@ -31,7 +31,7 @@ Undisturbed = tuple[Run, dict[str, Any]]
 """The run of a training that nothing happened to, and what `tests.small_training.train` returned."""
 
 
-def variables(server: OwnProcess) -> dict[str, str]:
+def variables(server: OwnProcess | Loopback) -> dict[str, str]:
     """For a process whose runs the server gets."""
     # Rows are sent each second; W&B's own is 15 s.
     fast = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1", "WANDB_X_FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "1"}

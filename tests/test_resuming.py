@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +17,7 @@ from oaml_callbacks.run_lock import RunLock
 from oaml_callbacks.saved_run import ResumePlan, SavedRun, as_row
 from oaml_callbacks.testing import read_run
 
-from .loopback import ENTITY, PROJECT, Kind, Loopback, loopback
-from .outages import variables
+from .loopback import ENTITY, PROJECT, Kind, Loopback
 
 Mode = Literal["online", "offline"]
 
@@ -31,21 +29,6 @@ APPENDS = ResumePlan(AT - 1, rewind=False, again=[4])
 """Nothing is missing; the checkpoint's last row came after what it knows."""
 ANEW = ResumePlan(-1, rewind=False, again=[0, 1, 2, 3, 4])
 SECONDS = 30.0
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    """A server that this process's runs are sent to; their folders are in the test's."""
-    wandb.teardown()  # before what names its service is put aside, or that would come back
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    with loopback() as started:
-        for name, value in variables(started).items():
-            monkeypatch.setenv(name, value)
-        yield started
-        started.mend()
-        wandb.teardown()
 
 
 def opened(mode: Mode) -> wandb.Run:

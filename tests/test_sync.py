@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from oaml_callbacks.sync import UNSENT, send, sync_command, unsent_parts, write_unsent
+from oaml_callbacks.sync import UNSENT, send, sync_command, unsent_parts, wandb_command, write_unsent
 from oaml_callbacks.testing import read_run
 from oaml_callbacks.transaction_log import TransactionLog, write_transaction_log
 
@@ -30,6 +31,27 @@ def test_the_command_names_its_paths_in_order() -> None:
     program, *rest = shlex.split(sync_command(paths))
     assert Path(program).name == "wandb"
     assert rest == ["sync", *map(str, paths)]
+
+
+def test_a_command_is_there_to_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell's own `wandb` if it is this environment's; else by its path; else as Python's module."""
+
+    def script(folder: str) -> Path:
+        file = tmp_path / folder / "wandb"
+        file.parent.mkdir()
+        file.touch(mode=0o755)
+        return file
+
+    python = str(tmp_path / "environment" / "python")
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    assert wandb_command() == f"{python} -m wandb"
+    other = script("other")
+    assert wandb_command() == "wandb"
+    own = script("environment")
+    assert wandb_command() == str(own)
+    monkeypatch.setenv("PATH", f"{own.parent}:{other.parent}")
+    assert wandb_command() == "wandb"
 
 
 def test_online_runs_have_to_be_asked_for() -> None:

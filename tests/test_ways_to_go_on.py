@@ -19,8 +19,8 @@ from oaml_callbacks.testing import read_run, read_runs
 
 from . import small_training
 from .builders import read_back
-from .loopback import loopback
-from .outages import break_it, variables
+from .loopback import Loopback
+from .outages import break_it
 from .same_run import comparable
 from .test_run_goes_on import joined
 
@@ -110,19 +110,14 @@ def test_a_run_beside_the_process_run_outlives_another_ones_failure(offline: Pat
 
 
 @pytest.mark.slow(seconds=12)
-def test_a_strict_run_is_ended_after_it_has_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strict_run_is_ended_after_it_has_raised(server: Loopback, tmp_path: Path) -> None:
     """In bounded time, and with the command that sends its rows."""
-    monkeypatch.chdir(tmp_path)
-    with loopback() as server:
-        for name, value in variables(server).items():
-            monkeypatch.setenv(name, value)
-        wandb.teardown()
-        tracker = WandbLogger(enabled=True, strict=True, start_timeout=4, finish_timeout=10)
-        break_it(server, "500", "midway")
-        with pytest.raises(RuntimeError, match="can't be reached"):
-            _log_for(tracker, 30.0)
-        with pytest.raises(RuntimeError, match="Send it with: "):
-            tracker.finish(1)
+    tracker = WandbLogger(enabled=True, strict=True, start_timeout=4, finish_timeout=10)
+    break_it(server, "500", "midway")
+    with pytest.raises(RuntimeError, match="can't be reached"):
+        _log_for(tracker, 30.0)
+    with pytest.raises(RuntimeError, match="Send it with: "):
+        tracker.finish(1)
     assert tracker.state == "finished"
     assert read_run(tmp_path).exit_code == 1
 
@@ -136,43 +131,35 @@ def _log_for(tracker: WandbLogger, seconds: float) -> None:
 
 @pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize("mended", [True, False])
-def test_a_run_that_was_finished_offline_is_sent_as_a_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mended: bool
-) -> None:
+def test_a_run_that_was_finished_offline_is_sent_as_a_whole(server: Loopback, tmp_path: Path, mended: bool) -> None:
     """By the user, where the server had not opened it: what follows comes after it, in the same run."""
-    monkeypatch.chdir(tmp_path)
-    with loopback() as server:
-        for name, value in variables(server).items():
-            monkeypatch.setenv(name, value)
-        wandb.teardown()
-        server.fault("500")
-        ours = small_training.callback(grounding=None, start_timeout=8, finish_timeout=20)
-        trainer = small_training.trainer(tmp_path, [ours])
-        trainer.train()
-        wandb.finish()
-        if mended:
-            server.mend()
-        trainer.evaluate()
+    server.fault("500")
+    ours = small_training.callback(grounding=None, start_timeout=8, finish_timeout=20)
+    trainer = small_training.trainer(tmp_path, [ours])
+    trainer.train()
+    wandb.finish()
+    if mended:
         server.mend()
-        ours.close()
-        (run,) = server.runs.values()
-        assert ours.sync_command is None
-        assert [row["_step"] for row in run.history] == list(range(len(run.history)))
-        assert [row["train/global_step"] for row in run.history][-2:] == [16, 16]
+    trainer.evaluate()
+    server.mend()
+    ours.close()
+    (run,) = server.runs.values()
+    assert ours.sync_command is None
+    assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+    assert [row["train/global_step"] for row in run.history][-2:] == [16, 16]
 
 
-def test_a_project_whose_name_sounds_like_a_failure_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_whose_name_sounds_like_a_failure_is_sent(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What `wandb sync` prints has the names of the project and the folder in it."""
     folder = tmp_path / "failed-runs"
     folder.mkdir()
-    monkeypatch.chdir(tmp_path)
-    with loopback() as server:
-        for name, value in {**variables(server), "WANDB_MODE": "offline", "WANDB_DIR": str(folder)}.items():
-            monkeypatch.setenv(name, value)
-        wandb.teardown()
-        tracker = WandbLogger(enabled=True, project="Failed-clicks")
-        tracker.log_metrics({"loss": 1.0})
-        tracker.finish()
-        assert send(tracker.connection.unsent, 60)
-        (run,) = server.runs.values()
-        assert len(run.history) == 1
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(folder))
+    tracker = WandbLogger(enabled=True, project="Failed-clicks")
+    tracker.log_metrics({"loss": 1.0})
+    tracker.finish()
+    assert send(tracker.connection.unsent, 60)
+    (run,) = server.runs.values()
+    assert len(run.history) == 1
