@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import wandb
 
-from oaml_callbacks import WandbLogger, opening, service
+from oaml_callbacks import WandbLogger, opening
 from oaml_callbacks.opening import Limits, Opening, is_offline, open_run
 from oaml_callbacks.resuming import run_folders
 from oaml_callbacks.run_lock import is_locked
 from oaml_callbacks.saved_run import SavedRun
 from oaml_callbacks.sync import send
-from oaml_callbacks.testing import read_run, read_runs
+from oaml_callbacks.testing import RecordedRun, read_run, read_runs
 
 from . import small_training
 from .builders import read_back
@@ -31,11 +31,20 @@ def test_a_run_that_was_finished_is_taken_back_to_the_checkpoint(offline: Path) 
     trainer = small_training.trainer(offline, [ours])
     trainer.train()
     wandb.finish()
-    whole = read_run(offline)
+    whole = closed(offline)
     trainer.train(resume_from_checkpoint=str(offline / "out" / "checkpoint-8"))
     read_back(ours, offline)
     assert len(read_runs(offline)) == 2
     assert comparable(joined(offline)) == comparable(whole.history)
+
+
+def closed(folder: Path) -> RecordedRun:
+    """The run in a folder, once W&B's service has written its end: a moment after `finish` has returned."""
+    deadline = time.monotonic() + 20
+    while (run := read_run(folder)).exit_code is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return run
 
 
 def test_a_run_that_was_finished_by_others_stays_unlocked(offline: Path) -> None:
@@ -63,7 +72,7 @@ def test_variables_that_name_a_run_do_not_stop_a_rewind(
     run = open_run(Opening({"project": "p"}, run_id="abcd1234", resume="rewind", last_kept=2), Limits())
     run.log({"a": 1})
     run.finish()
-    service.end_service()
+    wandb.teardown()  # the service closes a run's file a moment after finish() has returned
     assert run.id == "abcd1234"
     assert [row["_step"] for row in read_run(offline).history] == [3]
 
@@ -73,7 +82,7 @@ def test_rows_are_numbered_on_where_the_server_was_lost_while_opening(offline: P
     run = open_run(Opening({"project": "p"}, run_id="abcd1234", resume="append", last_kept=2), Limits(), offline=True)
     run.log({"a": 1})
     run.finish()
-    assert [row["_step"] for row in read_run(offline).history] == [3]
+    assert [row["_step"] for row in closed(offline).history] == [3]
 
 
 def test_a_setting_that_wandb_refuses_is_no_mode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +115,7 @@ def test_a_run_beside_the_process_run_outlives_another_ones_failure(offline: Pat
     opening.let_go()
     mine.log({"x": 1})
     mine.finish()
-    assert [row["x"] for row in read_run(offline).history] == [1]
+    assert [row["x"] for row in closed(offline).history] == [1]
 
 
 @pytest.mark.slow(seconds=12)
