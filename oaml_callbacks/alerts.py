@@ -72,7 +72,7 @@ one of them), and the upper end of its 95 % Wilson interval is below that highes
         self._told = dict.fromkeys(told)  # in the order in which they were told
         self._accuracy: dict[str, float] = {}
         self._parsed: dict[str, float] = {}
-        self._loss = ""  # the last that was a number, in words
+        self._loss: tuple[float, int] | None = None  # the last that was a number, and its step
         self._end = ("", 0)
         if seen is not None:
             self.baselines(seen.get("accuracy", {}), seen.get("parsed", {}))
@@ -150,14 +150,16 @@ one of them), and the upper end of its 95 % Wilson interval is below that highes
         loss, norm = _number(row.get("train/loss")), _number(row.get("train/grad_norm"))
         if loss is None:
             return
-        found = f"{loss:.4g} at step {step}"
-        if loss == 0 and norm is not None and not math.isfinite(norm):
+        filtered = loss == 0 and norm is not None and not math.isfinite(norm)
+        if math.isfinite(loss) and not filtered:
+            self._loss = (loss, step)  # not in words: this is done at every log event
+            return
+        found = _found(loss, step)
+        if filtered:
             reason = "the Trainer writes 0 for losses that are NaN or infinite (logging_nan_inf_filter)"
             found += f", with a gradient norm of {norm}: {reason}"
-        elif math.isfinite(loss):
-            self._loss = found
-            return
-        text = f"train/loss is {found}.{f' It was {self._loss}.' if self._loss else ''}\n{_LOSS_ADVICE}"
+        before = f" It was {_found(*self._loss)}." if self._loss else ""
+        text = f"train/loss is {found}.{before}\n{_LOSS_ADVICE}"
         self._tell("loss", "The training loss is NaN or infinite", text, "ERROR")
 
     def _judge_evaluation(self, key: str, value: Any, row: Mapping[str, Any], step: int) -> None:
@@ -224,7 +226,13 @@ one of them), and the upper end of its 95 % Wilson interval is below that highes
         return lines[:MAX_SHOWN_SETS] + more
 
 
+def _found(loss: float, step: int) -> str:
+    return f"{loss:.4g} at step {step}"
+
+
 def _number(value: Any) -> float | None:
+    if type(value) is float:  # nearly always
+        return value
     number = as_number(value)
     try:
         return float(number) if isinstance(number, Real) else None

@@ -202,7 +202,7 @@ def trainer_key(name: str) -> str:
     `eval_loss` becomes `eval/loss`, `test_loss` `test/loss`, anything else `train/…`. Unprintable characters
     become `_`; of a name of more than 200 characters both ends stay.
     """
-    return _trainer_key(_bounded(name))
+    return _trainer_key(name if len(name) <= MAX_KEY else _bounded(name))
 
 
 @lru_cache(maxsize=4096)

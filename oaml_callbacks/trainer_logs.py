@@ -53,7 +53,9 @@ def evaluation_prefix(logs: Mapping[str, Any]) -> str | None:
     Every `Trainer.evaluate` adds how fast it was: `<prefix>_runtime` and `<prefix>_samples_per_second`.
     """
     for name in logs:
+        if not name.endswith("_runtime"):
+            continue
         prefix = name.removesuffix("_runtime")
-        if prefix not in (name, "train") and f"{prefix}_samples_per_second" in logs:
+        if prefix != "train" and f"{prefix}_samples_per_second" in logs:
             return prefix
     return None
