@@ -1,0 +1,149 @@
+/* Where the pages' data come from: a server, the files of a static copy, or the page itself. The pages can't tell. */
+
+const PIECES = globalThis.oamlPieces ?? embedded();
+const STATIC = document.documentElement.dataset.source; // "files" in a static copy, "page" in an embedded page
+
+/* What was asked for already and doesn't change: blocks of samples and answers. */
+const KEPT = new Map();
+const MOST_KEPT = 60;
+
+export const source = {
+  live: !STATIC,
+
+  runs: () => piece("runs", {}),
+  run: (run) => piece("run", { run }),
+  history: (run) => piece("history", { run }),
+  samples: (run, set) => piece("samples", { run, set }),
+  sampleBlock: (run, set, block) => kept("sample_block", { run, set, block }),
+  ids: (run, set) => kept("ids", { run, set }),
+  verdicts: (run, evaluation) => kept("verdicts", { run, evaluation }),
+  answers: (run, evaluation, block) => kept("answers", { run, evaluation, block }),
+  track: (run, set, block) => piece("track", { run, set, block }),
+
+  picture: (run, path) => pictureUrl("picture", run, path),
+  thumbnail: (run, path) => pictureUrl("thumbnail", run, path),
+
+  plotly: once(loadPlotly),
+  poll,
+};
+
+async function piece(name, parameters) {
+  if (STATIC === "page") return embeddedPiece(name, parameters);
+  return STATIC === "files" ? pieceFile(name, parameters) : fetched(name, parameters);
+}
+
+async function kept(name, parameters) {
+  const key = `${name}?${new URLSearchParams(parameters)}`;
+  if (!KEPT.has(key)) {
+    if (KEPT.size >= MOST_KEPT) KEPT.delete(KEPT.keys().next().value);
+    const asked = piece(name, parameters);
+    KEPT.set(key, asked);
+    asked.catch(() => KEPT.delete(key));
+  }
+  return KEPT.get(key);
+}
+
+async function fetched(name, parameters) {
+  let answer;
+  try {
+    // The browser asks with the ETag that it has, and takes its own copy where nothing has changed.
+    answer = await fetch(`data/${name}?${new URLSearchParams(parameters)}`, { cache: "no-cache" });
+  } catch {
+    throw new Error("The viewer's server doesn't answer. Is `oaml view` still running, and the machine there?");
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error ?? `The server answered ${answer.status}.`);
+  return body;
+}
+
+/* A static copy's pieces are scripts, since a page that was opened from a file may not fetch other files. */
+function pieceFile(name, parameters) {
+  const path = ["pieces", name, ...Object.values(parameters).map(fileName)].join("/");
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${path}.js`;
+    script.onload = () => {
+      script.remove();
+      const value = globalThis.oamlPiece;
+      delete globalThis.oamlPiece;
+      value === undefined ? reject(new Error(`${path}.js is broken.`)) : resolve(value);
+    };
+    script.onerror = () => {
+      script.remove();
+      reject(new Error(`This copy has no ${name.replaceAll("_", " ")} of that name.`));
+    };
+    document.head.append(script);
+  });
+}
+
+/** A value as a file's name: the same as in `viewer/export.py`. */
+export function fileName(value) {
+  const bytes = new TextEncoder().encode(String(value));
+  return Array.from(bytes, (byte) =>
+    /[0-9A-Za-z_-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `.${byte.toString(16).padStart(2, "0")}`,
+  ).join("");
+}
+
+function embedded() {
+  const element = document.getElementById("pieces");
+  return element ? JSON.parse(element.textContent) : {};
+}
+
+async function embeddedPiece(name, parameters) {
+  const key = [name, ...Object.values(parameters)].join("/");
+  if (!(key in PIECES)) throw new Error("That isn't in this page, which holds one evaluation alone.");
+  return PIECES[key];
+}
+
+function pictureUrl(kind, run, path) {
+  if (STATIC === "page") return PIECES[`picture/${path}`] ?? "";
+  if (STATIC === "files") return ["pictures", fileName(run), path].join("/");
+  return `${kind}?${new URLSearchParams({ run, path })}`;
+}
+
+function loadPlotly() {
+  if (STATIC === "page") return Promise.resolve(null);
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = "plotly.min.js";
+    script.onload = () => resolve(globalThis.Plotly);
+    script.onerror = () => reject(new Error("The charts' library could not be loaded."));
+    document.head.append(script);
+  });
+}
+
+function once(make) {
+  let made;
+  return () => (made ??= make());
+}
+
+/** See the contract in `viewer/pieces.py`: call `onChange` when what `fetch` gives is another than before. */
+function poll(fetch, onChange, seconds) {
+  let last, timer, stopped, failed;
+  const ask = async () => {
+    try {
+      const value = await fetch();
+      if (stopped) return;
+      const now = JSON.stringify(value);
+      if (now !== last || failed) onChange(value);
+      [last, failed] = [now, false];
+    } catch (error) {
+      if (stopped) return;
+      failed = true;
+      onChange(null, error);
+    }
+    if (source.live && !stopped) timer = setTimeout(ask, seconds * 1000 * (document.hidden ? 15 : 1));
+  };
+  const onVisible = () => {
+    if (document.hidden || stopped || !source.live) return;
+    clearTimeout(timer);
+    ask();
+  };
+  document.addEventListener("visibilitychange", onVisible);
+  ask();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", onVisible);
+  };
+}
