@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
 from .evaluation_record import RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
+from .run_folder.layout import choose_runs_dir
 from .tracked_run import TrackedRun
 from .trainer_logs import (
     Evaluation,
@@ -88,6 +90,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         alerts: Send W&B alerts, once per cause: the loss is NaN, the accuracy is below the base model's, answers can't
             be read any more, the training has ended.
         new_run: Give a training that is resumed a run of its own, instead of going on with the checkpoint's run.
+        runs_dir: Where each run gets a folder of its own, for the viewer (`oaml view`). Default: `OAML_RUNS_DIR`, else
+            `training_output`. An empty text: none is written.
 
     Raises:
         LinkError: A link template has an unknown field, no scheme or host, or credentials in it.
@@ -117,6 +121,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         strict: bool = False,
         alerts: bool = False,
         new_run: bool = False,
+        runs_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.last_report: GroundingReport | None = None
         self.in_training = False
@@ -138,6 +143,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
                 strict=strict,
                 alerts=alerts,
                 new_run=new_run,
+                runs_dir=choose_runs_dir(runs_dir),
             ),
             self,
         )
@@ -201,7 +207,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             self._clicks.correct = {split: dict(of) for split, of in saved.correct.items()}
         self._run.begin(state, saved)
         if self._opens(args, state, model, processing_class):
-            self._run.update_summary({keys.OUTCOME: "running"})
+            self._run.begins(state)
             self._run.watch_for_preemption()
 
     def on_train_begin(
@@ -255,6 +261,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         """Claim a Trainer that this was added to after it was built, before it logs an evaluation."""
         if args is not self._args or control is not self._control():
             self._meet(args, control)
+        self._run.evaluates(True)
 
     def on_log(
         self,
@@ -300,6 +307,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Forward what the evaluation's log event did not have: metrics added since, or all, if there was none."""
+        self._run.evaluates(False)
         evaluation, self._evaluation = self._evaluation, None
         if metrics is None or (prefix := evaluation_prefix(metrics)) is None:
             return
@@ -331,6 +339,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Write a row for `trainer.predict`, which makes no log event."""
+        self._run.evaluates(False)
         self._meet(args, control)
         if self._opens(args, state, model, processing_class):
             self._run.write_prediction(metrics)
@@ -421,8 +430,9 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
                 self._run.update_summary({keys.GROUNDING_LABELS_OK: labels_ok})
             for split, evaluator in sets:
                 self._run.describe(split, evaluator)
-        reports = self._clicks.measure_baselines(sets, model, processor)
-        self._run.baselines({split: report.metrics for split, report in reports.items()})
+        self._run.evaluates(True)
+        self._run.baselines(self._clicks.measure_baselines(sets, model, processor), state)
+        self._run.evaluates(False)
 
 
 def _nothing() -> None:

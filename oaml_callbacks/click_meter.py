@@ -75,6 +75,11 @@ class Measured:
     evaluator: GroundingEvaluator
     vectors: np.ndarray | None = None
 
+    @property
+    def plain_metrics(self) -> dict[str, float]:
+        """The metrics by their plain names, `grounding_accuracy` and so on."""
+        return {name.removeprefix(f"{self.split}_"): value for name, value in self.metrics.items()}
+
 
 class ClickMeter:
     """Measures the clicks of a Trainer's evaluations: with the user's evaluators, or by the Trainer's own rows.

@@ -105,6 +105,7 @@ class WandbSection(Section):
         strict: End the training where W&B fails, instead of going on without it.
         alerts: Send W&B alerts: NaN loss, accuracy below the base model's, unreadable answers, the end.
         new_run: With `--resume`, a run of its own instead of the checkpoint's.
+        runs_dir: Where run folders go, for `oaml view`; an empty text for none.
     """
 
     project: str | None = None
@@ -120,6 +121,7 @@ class WandbSection(Section):
     strict: bool = False
     alerts: bool = False
     new_run: bool = False
+    runs_dir: str | None = None
 
 
 class GroundingSection(Section):

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keys, open_runs, stock
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from .alerts import Alerts
     from .click_meter import Measured
+    from .grounding import GroundingReport
     from .resuming import Going
+    from .run_folder.writer import RunFolder
     from .wandb_logger import WandbLogger
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class RunOptions:
     strict: bool = False
     alerts: bool = False
     new_run: bool = False
+    runs_dir: Path | None = None
 
 
 class TrainerRun:
@@ -70,6 +74,7 @@ class TrainerRun:
         self.tracker: WandbLogger | None = None
         self._holder = holder
         self._record: EvaluationRecord | None = None
+        self._folder: RunFolder | None = None
         self._saved: SavedRun | None = None
         self._resumes = False
         self._alerts: Alerts | None = None
@@ -102,7 +107,7 @@ class TrainerRun:
 
     def forget(self) -> None:
         """Begin anew, with another Trainer or another trial of a search."""
-        self.tracker = self._saved = self._state = None
+        self.tracker = self._saved = self._state = self._folder = None
         self._resumes = False
 
     def open(
@@ -155,12 +160,37 @@ class TrainerRun:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
         run = tracker.run  # once: it is gone where the disk turns out to be full
         self._record = EvaluationRecord(tracker, run, facts, options.record) if run is not None else None
+        self._open_folder(args, state, model, resumes=going is not None)
         if options.alerts:
             from .alerts import Alerts
 
             known = saved.alerts if saved is not None else SavedAlerts()
             self._alerts = Alerts(tracker.alert, told=known.told, seen=known.seen)
         return tracker
+
+    def _open_folder(
+        self, args: TrainingArguments, state: TrainerState, model: PreTrainedModel | None, *, resumes: bool
+    ) -> None:
+        tracker, parent = self.tracker, self.options.runs_dir
+        if tracker is None or tracker.run_id is None or parent is None:
+            return
+        from .run_folder.facts import run_facts
+        from .run_folder.writer import RunFolder
+
+        facts = run_facts(args, model, name=tracker.name)
+        self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
+        self._describe_folder()
+
+    def _describe_folder(self) -> None:
+        tracker = self.tracker
+        if self._folder is not None and tracker is not None:
+            self._folder.describe(
+                project=tracker.project,
+                entity=tracker.entity,
+                url=tracker.url,
+                sync_command=tracker.sync_command,
+                links=tracker.links,
+            )
 
     def _how_to_go_on(self, state: TrainerState) -> tuple[SavedRun | None, Going | None]:
         from .opening import has_key, is_offline
@@ -213,6 +243,10 @@ class TrainerRun:
         if not row:
             return
         row[keys.STEP_KEY] = state.global_step
+        if self._folder is not None:
+            self._folder.log(row)
+            if measured is not None and measured.report is not None:
+                self._folder.evaluation(measured.report, measured.plain_metrics, split=measured.split, state=state)
         if self._alerts is not None:
             self._alerts.row(row, state.global_step)
         # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
@@ -227,19 +261,34 @@ class TrainerRun:
         if self.tracker is not None:
             self.tracker.log_row({keys.trainer_key(name): value for name, value in metrics.items()})
 
+    def begins(self, state: TrainerState) -> None:
+        """Note that the training begins now, in a run that is open."""
+        self.update_summary({keys.OUTCOME: "running"})
+        if self._folder is not None:
+            self._folder.begin(state)
+
+    def evaluates(self, evaluating: bool) -> None:
+        """Note whether the Trainer is evaluating now."""
+        if self._folder is not None:
+            self._folder.evaluates(evaluating)
+
     def describe(self, split: str, evaluator: Any) -> None:
         """Put an evaluation set's fingerprint into the run's config."""
         if self._record is not None:
             self._record.describe(split, evaluator)
 
-    def baselines(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    def baselines(self, reports: Mapping[str, GroundingReport], state: TrainerState) -> None:
         """Write how well the base model clicks.
 
         Args:
-            metrics: Its metrics, by evaluation set: `eval`, `eval_web`.
+            reports: Its evaluations, by evaluation set: `eval`, `eval_web`.
+            state: The Trainer's.
         """
         summary, accuracy, parsed = {}, {}, {}
-        for split, values in metrics.items():
+        for split, report in reports.items():
+            values = report.metrics
+            if self._folder is not None:
+                self._folder.evaluation(report, values, split=split, state=state, baseline=True)
             name = split.removeprefix("eval").removeprefix("_")
             prefix = f"{name}_" if name else ""
             for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):
@@ -289,6 +338,8 @@ class TrainerRun:
             self.tracker.mark_preempting()
 
     def _before_death(self, left: float) -> None:
+        if self._folder is not None:
+            self._folder.end(outcome_of(EXIT_PREEMPTED, None))
         if self.tracker is not None:
             self.tracker.connection.finish(EXIT_PREEMPTED, seconds=left)
 
@@ -296,6 +347,8 @@ class TrainerRun:
         """Note how the training ended. The run stays open: evaluations may follow."""
         if self._record is not None:
             self._record.log_rows()  # now, since the user may finish the run
+        if self._folder is not None:
+            self._folder.end(outcome)
         self._tell_end(outcome)
 
     def _tell_end(self, outcome: str) -> None:
@@ -318,4 +371,7 @@ class TrainerRun:
         if self.tracker is not None:
             left = self.options.finish_timeout - (time.monotonic() - begun)
             self.tracker.finish(exit_code, error_type=error_type, seconds=left)
+        if self._folder is not None:
+            self._folder.close(outcome_of(exit_code, error_type))
+            self._describe_folder()  # whether there is something left to send is known now
         self._preemption = None

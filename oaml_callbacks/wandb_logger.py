@@ -105,7 +105,8 @@ class WandbLogger:
         self.links: dict[str, str] = {}
         self.url: str | None = None
         self.run_id: str | None = None
-        self._project, self._entity = project, entity
+        self.name: str | None = None
+        self.project, self.entity = project, entity
         self._step: int | None = None
         self._rows = RowCount(going.plan.last_kept + 1 if going is not None else 0, saved)
         self._skip = going.plan.skip if going is not None else 0
@@ -137,8 +138,8 @@ class WandbLogger:
             raise
 
     def _set_up(self, run: wandb.Run, config: Mapping[str, Any], links: LinkTemplates, output_dir: str | None) -> None:
-        self.run_id, self.url = run.id, run.url
-        self._project, self._entity = run.project or self._project, run.entity or self._entity
+        self.run_id, self.url, self.name = run.id, run.url, run.name
+        self.project, self.entity = run.project or self.project, run.entity or self.entity
         self._was_online = self._was_online or self.state == "online"
         if self.folder is not None:
             self._folders.append(redacted(str(self.folder)))
@@ -211,8 +212,8 @@ class WandbLogger:
         self._rows.count(self.connection.write(lambda run: run.step))
         return SavedRun(
             run_id=self.run_id,
-            project=self._project,
-            entity=self._entity,
+            project=self.project,
+            entity=self.entity,
             step=self._rows.step,
             logged=logged,
             tail=self._rows.tail,

@@ -1,0 +1,70 @@
+"""What lies where in a run folder. The training writes it; the viewer reads it, and openadapt-ml's own pages do.
+
+```
+training_output/
+  current -> <run_id>              the run that was begun last
+  <run_id>/
+    training_log.json              openadapt-ml 0.17.0's, bounded: see `openadapt_log`
+    predictions_epoch<N>.json      openadapt-ml's, bounded
+    screenshots/<digest>.png       each picture once, by its content
+    oaml/run.json                  what the run is
+    oaml/progress.json             where it stands: written anew every two seconds, the run's sign of life
+    oaml/history.jsonl             one line per log event, as W&B's history has it
+    oaml/evaluations.jsonl         one line per evaluation: its metrics, and where its answers lie
+    oaml/samples_<set>.jsonl       one line per sample of an evaluation set, in the order of their first evaluation
+    oaml/answers_<set>_<step>.jsonl   one line per answer of one evaluation
+```
+
+Files of lines grow at their end; all others are replaced whole, so that a reader finds the old or the new one, and a
+training that dies leaves no half of one but the last line of a file of lines.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..values import fit_file_name
+
+VERSION = 1
+"""Of the files below `oaml/`; written into `run.json`."""
+
+RUNS_DIR = "training_output"
+"""Where run folders go and are looked for, below the working directory: openadapt-ml's own place."""
+
+CURRENT = "current"
+SCREENSHOTS = "screenshots"
+TRAINING_LOG = "training_log.json"
+
+OWN = "oaml"
+RUN = f"{OWN}/run.json"
+PROGRESS = f"{OWN}/progress.json"
+HISTORY = f"{OWN}/history.jsonl"
+EVALUATIONS = f"{OWN}/evaluations.jsonl"
+
+BEAT_SECONDS = 2.0
+"""How often a training gives a sign of life."""
+
+SILENT_SECONDS = 30.0
+"""Without a sign of life for so long, a training is taken for dead."""
+
+
+def choose_runs_dir(given: str | os.PathLike[str] | None) -> Path | None:
+    """The folder given, else that of `OAML_RUNS_DIR`, else [`RUNS_DIR`]; `None` for an empty text."""
+    chosen = os.fspath(given) if given is not None else os.environ.get("OAML_RUNS_DIR", RUNS_DIR)
+    return Path(chosen) if chosen else None
+
+
+def samples_file(split: str) -> str:
+    """Where the samples of an evaluation set lie."""
+    return f"{OWN}/samples_{fit_file_name(split)}.jsonl"
+
+
+def answers_file(split: str, step: int) -> str:
+    """Where the answers of one evaluation lie."""
+    return f"{OWN}/answers_{fit_file_name(split)}_{step}.jsonl"
+
+
+def evaluation_key(split: str, step: int) -> str:
+    """An evaluation's name in the viewer's URLs: `eval@30`."""
+    return f"{split}@{step}"
