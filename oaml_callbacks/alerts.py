@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from . import keys
 from .clean_text import one_line
-from .grounding.metrics import wilson_interval
 from .values import as_number
+from .wilson import wilson_interval
 
 Level = Literal["INFO", "WARN", "ERROR"]
 

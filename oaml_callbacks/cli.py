@@ -15,6 +15,7 @@ import typer
 
 from . import __version__
 from .cli_grounding import app as grounding
+from .cli_view import VIEW_HELP, view
 
 app = typer.Typer(
     name="oaml",
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(grounding)
+app.command(help=VIEW_HELP)(view)
 
 _TRAIN_HELP = """Train a LoRA adapter as a configuration file says.
 

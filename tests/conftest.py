@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from .warm import Job, Warm, warm
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Run folders go below the working directory otherwise, which for most tests is the repository.
+os.environ.setdefault("OAML_RUNS_DIR", tempfile.mkdtemp(prefix="oaml-runs-"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,6 +73,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as clean:
         for name in [name for name in os.environ if name.startswith(("WANDB_", "OAML_"))]:
             clean.delenv(name)
+        clean.setenv("OAML_RUNS_DIR", str(tmp_path / "training_output"))
         with offline_wandb(tmp_path):
             yield tmp_path
             # Tests that leave their run open must not hand it to the next one.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oaml_callbacks.alerts import MAX_SHOWN_SETS, MAX_TITLE, MAX_TOLD, Alerts, Level
-from oaml_callbacks.grounding.metrics import wilson_interval
+from oaml_callbacks.wilson import wilson_interval
 
 NAN, INF = math.nan, math.inf
 

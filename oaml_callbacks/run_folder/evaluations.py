@@ -129,14 +129,20 @@ def sample_record(row: GradedSample, kept: Kept | None) -> dict[str, Any]:
 
 
 def answer_record(row: GradedSample, place: int) -> dict[str, Any]:
-    """An answer in plain values. Places are shares of the screen; what is no finite number is `None`."""
-    action = row.action
+    """An answer in plain values. Places, and the offset from target to click, are shares of the screen; what is no
+    finite number is `None`.
+    """
+    action, centre = row.action, row.sample.target.point
+    offset = None
+    if action.point is not None and centre is not None:
+        offset = _finite([there - here for there, here in zip(action.point, centre, strict=True)])
     return {
-        "sample": place,
+        "sample": place,  # first: the viewer looks for it
         "answer": cut(row.answer, MAX_TEXT),
         "status": action.status,
         "action": one_line(action.kind, 100) if action.kind else None,
         "point": _finite(action.point),
+        "offset": offset,
         "box": _finite(action.box),
         "correct": row.correct,
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,

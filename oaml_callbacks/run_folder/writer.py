@@ -181,6 +181,8 @@ class RunFolder:
 
     def _write_progress(self, *, last: bool) -> None:
         state, now = self._state, time.time()
+        if state.global_step == self._begun_step:
+            self._begun_at = now  # the base model's evaluation says nothing of how fast steps are
         progress = {
             "state": self._standing,
             "outcome": self._outcome,

@@ -19,7 +19,8 @@ from oaml_callbacks.grounding import (
     grounding_metrics,
     parse_action,
 )
-from oaml_callbacks.grounding.metrics import Outcome, wilson_interval
+from oaml_callbacks.grounding.metrics import Outcome
+from oaml_callbacks.wilson import wilson_interval
 
 BOX = BoxTarget(0.25, 0.5, 0.75, 1.0)
 HIT = "CLICK(x=0.5, y=0.75)"

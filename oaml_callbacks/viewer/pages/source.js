@@ -9,6 +9,8 @@ const MOST_KEPT = 60;
 
 export const source = {
   live: !STATIC,
+  /** The one run that an embedded page holds, which has no URL to name it; else null. */
+  embeddedRun: STATIC === "page" ? (Object.keys(PIECES).find((key) => key.startsWith("run/"))?.slice(4) ?? "") : null,
 
   runs: () => piece("runs", {}),
   run: (run) => piece("run", { run }),

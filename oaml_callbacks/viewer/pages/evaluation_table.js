@@ -1,0 +1,76 @@
+/* The table of evaluations, newest first, which is also the charts' alternative in words. */
+
+import { byId, h, replace } from "./dom.js";
+import { count, evaluationName, number, percent, text } from "./format.js";
+import { viewerUrl } from "./page_links.js";
+import { allEvaluations, evaluationSets, interval } from "./run_sets.js";
+import { arrange, whenChanged } from "./update.js";
+
+const rows = new Map(); // {shown, element} by the evaluation's key
+
+/** Show the run's evaluations. */
+export function showEvaluations(run) {
+  const evaluations = allEvaluations(run).toReversed();
+  const several = evaluationSets(run).length > 1;
+  byId("evaluations").classList.toggle("several", several);
+  byId("evaluations").hidden = !evaluations.length;
+  byId("no-evaluations").hidden = evaluations.length > 0;
+  arrange(byId("evaluation-rows"), evaluations.map((evaluation, index) => rowOf(run, evaluation, index)));
+  showGroups(evaluations, several);
+}
+
+function rowOf(run, evaluation, index) {
+  const key = evaluation.key ?? `row ${index}`;
+  const shown = JSON.stringify(evaluation);
+  if (rows.get(key)?.shown !== shown) rows.set(key, { shown, element: evaluationRow(run.key, evaluation) });
+  return rows.get(key).element;
+}
+
+function evaluationRow(run, evaluation) {
+  const range = interval(evaluation);
+  const url = viewerUrl(run, evaluation.key);
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, nameLink(url, evaluation), evaluation.best ? h("span", { class: "chip right" }, "best") : null),
+    h("td", { class: "set" }, text(evaluation.set)),
+    cell("accuracy", h("strong", {}, percent(evaluation.accuracy)), range ? h("span", { class: "muted" }, ` ${range}`) : null),
+    cell("correct", `${count(evaluation.correct)} of ${count(evaluation.samples)}`),
+    cell("distance", number(evaluation.distance)),
+    cell("readable", percent(evaluation.parsed)),
+    cell("fixed", count(evaluation.fixed)),
+    cell("broken", count(evaluation.broken)),
+    h("td", { class: "links" }, h("a", { href: url, "aria-label": `Answers of ${evaluationName(evaluation)}` }, "Answers")),
+  );
+}
+
+function nameLink(url, evaluation) {
+  const name = evaluationName(evaluation);
+  return h("a", { href: url }, name.charAt(0).toUpperCase() + name.slice(1));
+}
+
+function cell(label, ...children) {
+  return h("td", { class: "number", "data-label": label }, children);
+}
+
+const showGroups = whenChanged((evaluations, several) => {
+  const names = [...new Set(evaluations.flatMap((evaluation) => Object.keys(evaluation.groups ?? {})))];
+  byId("groups").hidden = !names.length;
+  replace(byId("group-names"), h("th", { scope: "col" }, "Evaluation"), names.map((name) => groupHeader(name)));
+  replace(byId("group-rows"), evaluations.map((evaluation) => groupRow(evaluation, names, several)));
+});
+
+function groupHeader(name) {
+  return h("th", { scope: "col", class: "number" }, name);
+}
+
+function groupRow(evaluation, names, several) {
+  const name = evaluationName(evaluation, several ? 2 : 1);
+  const shares = names.map((group) => evaluation.groups?.[group]);
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, name),
+    shares.map((share) => h("td", { class: "number" }, percent(share))),
+  );
+}

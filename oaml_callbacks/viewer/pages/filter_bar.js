@@ -1,0 +1,116 @@
+/* The controls above the list: which samples are listed, and in which order. */
+
+import { h, replace, setText } from "./dom.js";
+import { count, evaluationName } from "./format.js";
+import { FILTERS, SORTS, filterNamed, groupValue, isAvailable } from "./filters.js";
+import { labelledSelect, press } from "./controls.js";
+
+/** Milliseconds after the last key before a text is searched for. */
+const TYPED = 150;
+
+export class FilterBar {
+  /** @param {HTMLElement} element to fill  @param {function} change called with what of the state is to change */
+  constructor(element, change) {
+    this.change = change;
+    this.buttons = new Map(FILTERS.map((filter) => [filter.name, filterButton(filter, change)]));
+    this.search = this.searchBox();
+    this.progress = h("progress", { max: "1", hidden: true, "aria-label": "Texts searched" });
+    this.note = h("span", { class: "muted", role: "status" });
+    this.since = labelledSelect("Compared with", (since) => change({ since }));
+    this.sort = labelledSelect("Sort", (sort) => change({ sort }), { isHidden: true });
+    this.groups = h("div", { class: "selects" });
+    this.groupSelects = new Map();
+    replace(
+      element,
+      h("div", { class: "filter-buttons", role: "group", "aria-label": "Show" }, ...this.buttons.values()),
+      h("div", { class: "searching" }, this.search, this.progress, this.note),
+      h("div", { class: "selects" }, this.sort.element, this.since.element),
+      this.groups,
+    );
+  }
+
+  /**
+   * @param {object} view `state`, `counts` by filter's name, `letters: {since, other}`, `groups` of the set, `searching`:
+   *   the TextSearch or null, `references`: the evaluations to compare with, `reference`: the one that is
+   */
+  show(view) {
+    this.showFilters(view);
+    this.showSearch(view);
+    this.sort.show(SORTS.map(({ name, label }) => ({ value: name, label })), view.state.sort);
+    this.showReferences(view);
+    this.showGroups(view);
+  }
+
+  focusSearch() {
+    this.search.focus();
+    this.search.select();
+  }
+
+  /** @private */
+  showFilters({ state, counts, letters }) {
+    const chosen = filterNamed(state.show, letters);
+    for (const filter of FILTERS) {
+      const button = this.buttons.get(filter.name);
+      button.hidden = !isAvailable(filter, letters);
+      press(button, filter === chosen);
+      setText(button.lastChild, count(counts[filter.name]));
+    }
+  }
+
+  /** @private */
+  searchBox() {
+    let typing;
+    const changed = () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => this.change({ q: this.search.value.trim() }, { step: true }), TYPED);
+    };
+    const attributes = { type: "search", placeholder: "Search instruction, target, id", "aria-label": "Search" };
+    return h("input", { ...attributes, "aria-keyshortcuts": "/", oninput: changed });
+  }
+
+  /** @private */
+  showSearch({ state, searching }) {
+    if (document.activeElement !== this.search) this.search.value = state.q;
+    const share = state.q && searching ? searching.progress : 1;
+    this.progress.hidden = share === 1;
+    this.progress.value = share;
+    const failed = state.q && searching?.failed;
+    setText(this.note, share < 1 ? `${Math.floor(share * 100)} % searched` : failed ? "some texts could not be read" : "");
+  }
+
+  /** @private */
+  showReferences({ references, reference }) {
+    this.since.element.hidden = !references.length;
+    const options = references.map((one) => ({ value: one.key, label: evaluationName(one) }));
+    this.since.show(options, reference?.key ?? "");
+  }
+
+  /** @private */
+  showGroups({ state, groups }) {
+    const names = Object.keys(groups).filter((name) => groups[name]?.values?.length);
+    this.groups.hidden = !names.length;
+    if (names.join("\n") !== [...this.groupSelects.keys()].join("\n")) {
+      this.groupSelects = new Map(names.map((name) => [name, this.groupSelect(name)]));
+      replace(this.groups, [...this.groupSelects.values()].map((select) => select.element));
+    }
+    for (const [name, select] of this.groupSelects) {
+      const values = groups[name].values.map((value) => ({ value: `=${value}`, label: String(value) }));
+      const chosen = groupValue(name, state.group);
+      select.show([{ value: "", label: "all" }, ...values], chosen === null ? "" : `=${chosen}`);
+    }
+    this.wanted = state.group;
+  }
+
+  /** @private */
+  groupSelect(name) {
+    return labelledSelect(name, (value) => {
+      const others = this.wanted.filter((group) => !group.startsWith(`${name}:`));
+      this.change({ group: value ? [...others, `${name}:${value.slice(1)}`] : others });
+    });
+  }
+}
+
+function filterButton(filter, change) {
+  const onclick = () => change({ show: filter.name === "all" ? "" : filter.name });
+  return h("button", { class: "small", title: filter.title, onclick }, filter.label, " ", h("span", { class: "count" }));
+}

@@ -1,0 +1,90 @@
+/* Which samples are listed, and in which order: worked out from the verdicts, all samples at once. */
+
+import { isNumber } from "./format.js";
+import { isGraded, isRight, isWrong } from "./outcomes.js";
+
+/** The filters: `holds(now, since, other)`, of the letters of the evaluation, of the reference, and of the other run. */
+export const FILTERS = [
+  { name: "all", label: "All", holds: () => true },
+  { name: "right", label: "Right", holds: (now) => isRight(now) },
+  { name: "wrong", label: "Wrong", title: "All that aren't right", holds: (now) => isWrong(now) },
+  { name: "unreadable", label: "Unreadable", title: "No action was found in the answer", holds: (now) => now === "u" },
+  { name: "fixed", label: "Fixed", needs: "since", title: "Right now, wrong at the reference", holds: isFixed },
+  { name: "broken", label: "Broken", needs: "since", title: "Wrong now, right at the reference", holds: isBroken },
+  { name: "differ", label: "Differ", needs: "other", title: "The two runs' verdicts aren't the same", holds: isDifferent },
+  { name: "only-a", label: "Only A right", needs: "other", holds: (now, since, other) => isFixed(now, other) },
+  { name: "only-b", label: "Only B right", needs: "other", holds: (now, since, other) => isBroken(now, other) },
+];
+
+export const SORTS = [
+  { name: "", label: "In order" },
+  { name: "far", label: "Largest distance first" },
+  { name: "near", label: "Smallest distance first" },
+];
+
+/** The filter of that name, if what it needs is there; else the one that lets all through. */
+export function filterNamed(name, { since, other }) {
+  const found = FILTERS.find((filter) => filter.name === name);
+  return found && isAvailable(found, { since, other }) ? found : FILTERS[0];
+}
+
+/** Whether a filter can be used: some need another evaluation's or another run's letters. */
+export function isAvailable(filter, { since, other }) {
+  return !filter.needs || typeof { since, other }[filter.needs] === "string";
+}
+
+/**
+ * The samples that pass, in order, and how many each filter would let through.
+ *
+ * @param {object} given `count`: samples in the set; `now`: the evaluation's verdicts; `since`, `other`: letters to
+ *   compare with, or null; `show`: the filter's name; `sort`; `admits(index)`: whether group and text let a sample in
+ * @returns {{indices: number[], counts: Object<string, number>}}
+ */
+export function filterSamples({ count, now, since, other, show, sort, admits }) {
+  const chosen = filterNamed(show, { since, other });
+  const usable = FILTERS.filter((filter) => isAvailable(filter, { since, other }));
+  const counts = Object.fromEntries(usable.map((filter) => [filter.name, 0]));
+  const indices = [];
+  for (let index = 0; index < count; index++) {
+    if (!admits(index)) continue;
+    const letters = [now.outcome[index] ?? "-", since?.[index] ?? "-", other?.[index] ?? "-"];
+    for (const filter of usable) if (filter.holds(...letters)) counts[filter.name]++;
+    if (chosen.holds(...letters)) indices.push(index);
+  }
+  return { indices: sorted(indices, now.distance, sort), counts };
+}
+
+/** A test of the groups that are asked for, as `["platform:web", …]`: `(index) => boolean`. */
+export function groupTest(groups, wanted) {
+  const tests = Object.entries(groups).flatMap(([name, grouping]) => {
+    const value = groupValue(name, wanted);
+    return value === null ? [] : [{ codes: grouping?.codes ?? [], code: (grouping?.values ?? []).indexOf(value) }];
+  });
+  return (index) => tests.every(({ codes, code }) => codes[index] === code);
+}
+
+/** The value that is asked for of one grouping, or null. */
+export function groupValue(name, wanted) {
+  const found = wanted.find((group) => group.startsWith(`${name}:`));
+  return found === undefined ? null : found.slice(name.length + 1);
+}
+
+function isFixed(now, before) {
+  return isRight(now) && isWrong(before);
+}
+
+function isBroken(now, before) {
+  return isWrong(now) && isRight(before);
+}
+
+function isDifferent(now, since, other) {
+  return isGraded(now) && isGraded(other) && now !== other;
+}
+
+function sorted(indices, distance, sort) {
+  if (sort !== "far" && sort !== "near") return indices;
+  const sign = sort === "far" ? -1 : 1;
+  // What has no distance comes last either way.
+  const key = (index) => (isNumber(distance[index]) ? sign * distance[index] : Infinity);
+  return indices.sort((a, b) => key(a) - key(b) || a - b);
+}

@@ -1,0 +1,102 @@
+/* One run's screen and words for the sample that is shown; two of them stand side by side. */
+
+import { h, replace } from "./dom.js";
+import { isNumber } from "./format.js";
+import { asBox, asPoint, asSize, centreOf } from "./geometry.js";
+import { letterOf } from "./outcomes.js";
+import { Screen } from "./screen.js";
+import { source } from "./source.js";
+import { pictureLabel, wordsOf } from "./words.js";
+
+export class Pane {
+  /** @param {string} name of the pane for a screen reader */
+  constructor(name) {
+    this.screen = new Screen();
+    this.head = h("div", { class: "pane-head" });
+    this.stage = h("div", { class: "stage" }, this.screen.element);
+    this.words = h("div", { class: "words" });
+    this.message = h("p", { class: "message", hidden: true });
+    this.element = h("article", { class: "pane", "aria-label": name }, this.head, this.message, this.stage, this.words);
+    this.turn = 0;
+  }
+
+  /**
+   * Show a sample: its picture as soon as the sample is there, its answer when that is.
+   *
+   * @param {object} view `data` (RunData), `evaluation`, `index`, `zoomed`, `trail`: whether to draw the way of clicks
+   * @returns what is shown, or null where something else is to be shown by now
+   */
+  async show(view) {
+    const turn = ++this.turn;
+    const { data, evaluation, index } = view;
+    const rest = Promise.all([data.answer(evaluation, index), data.verdicts(evaluation), trailOf(view)]);
+    rest.catch(() => {}); // told of below, once the sample is there
+    try {
+      const sample = await data.store(evaluation.set).load(index);
+      if (turn !== this.turn) return null;
+      if (!sample) return this.tell("This set has no such sample.");
+      this.draw(view, { sample, answer: undefined, letter: null, trail: [] });
+      const [answer, verdicts, trail] = await rest;
+      if (turn !== this.turn) return null;
+      return this.draw(view, { sample, answer, letter: verdicts.outcome[index] ?? letterOf(answer), trail });
+    } catch (error) {
+      if (turn === this.turn) this.tell(error.message);
+      return null;
+    }
+  }
+
+  /** Words instead of a sample. */
+  tell(words) {
+    this.turn++;
+    this.message.textContent = words;
+    this.message.hidden = false;
+    this.stage.hidden = this.words.hidden = true;
+    return null;
+  }
+
+  /** @private */
+  draw(view, shown) {
+    const place = placesOf(shown);
+    const url = pictureOf(view.data, shown.sample);
+    const size = asSize(shown.sample.size);
+    const words = { ...shown, place, size, url };
+    const label = pictureLabel(words);
+    this.message.hidden = true;
+    this.stage.hidden = this.words.hidden = false;
+    this.element.classList.toggle("tall", Boolean(size && size[1] > size[0]));
+    this.screen.show({ ...place, url, size, trail: shown.trail, zoomed: view.zoomed, label });
+    replace(this.words, wordsOf(words));
+    return words;
+  }
+}
+
+/** Load a sample's picture before it is asked for. */
+export async function preload(data, set, index) {
+  const sample = await data.store(set).load(index);
+  const url = sample && pictureOf(data, sample);
+  if (url) new Image().src = url;
+}
+
+function pictureOf(data, sample) {
+  return sample.picture ? source.picture(data.key, sample.picture) || null : null;
+}
+
+function placesOf({ sample, answer }) {
+  const box = asBox(sample.box);
+  return {
+    target: { box, point: asPoint(sample.point) ?? (box ? centreOf(box) : null) },
+    click: { box: asBox(answer?.box), point: asPoint(answer?.point) },
+    distance: isNumber(answer?.distance) ? answer.distance : null,
+  };
+}
+
+/* The clicks of all evaluations; a track that can't be had is no reason to show no sample. */
+async function trailOf({ data, evaluation, index, trail }) {
+  if (!trail) return [];
+  const track = await data.track(evaluation.set, index).catch(() => new Map());
+  return data.evaluations(evaluation.set).map((one) => ({
+    point: asPoint(track.get(one.key)?.point),
+    name: one.baseline ? "base" : String(one.step ?? "?"),
+    current: one.key === evaluation.key,
+  }));
+}

@@ -1,0 +1,50 @@
+/* The dashboard's charts: which figure stands where, and when they are drawn anew. */
+
+import { chartView } from "./chart_view.js";
+import { readTheme } from "./chart_theme.js";
+import { accuracyFigure, distanceFigure, readableFigure } from "./charts.js";
+import { byId } from "./dom.js";
+import { lossFigure, rateFigure } from "./loss_charts.js";
+import { viewerUrl } from "./page_links.js";
+import { evaluationSets } from "./run_sets.js";
+
+/** The charts of the run; `showRun(run)` and `showHistory(history)` bring them up to date. */
+export function runCharts(key) {
+  const toViewer = (evaluation, event) => {
+    const url = viewerUrl(key, evaluation);
+    if (event.ctrlKey || event.metaKey) open(url, "_blank", "noopener");
+    else location.assign(url);
+  };
+  const view = (id) => chartView(byId(id), toViewer);
+  const show = {
+    accuracy: view("accuracy-chart"),
+    distance: view("distance-chart"),
+    readable: view("readable-chart"),
+    loss: view("loss-chart"),
+    rate: view("rate-chart"),
+  };
+  let sets = [];
+  let history = {};
+
+  function draw() {
+    const theme = readTheme();
+    const noEvaluation = "No evaluation has measured this yet.";
+    show.accuracy(accuracyFigure(sets, theme), noEvaluation);
+    show.distance(distanceFigure(sets, theme), noEvaluation);
+    show.readable(readableFigure(sets, theme), noEvaluation);
+    show.loss(lossFigure(history, sets, theme), "No loss has been logged yet.");
+    show.rate(rateFigure(history, theme), "No learning rate has been logged yet.");
+  }
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  return {
+    showRun(run) {
+      sets = evaluationSets(run);
+      draw();
+    },
+    showHistory(newer) {
+      history = newer;
+      draw();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+"""[`Runs`]: the run folders below a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..run_folder import layout
+from .foreign import ForeignRun
+from .own_run import OwnRun
+from .reading import Problem, short
+
+MAX_DEPTH = 3
+"""Levels of folders that are looked through for runs."""
+MAX_FOLDERS = 50_000
+FIND_SECONDS = 1.0
+"""For how long what was found is taken for what is there."""
+MAX_KEPT = 2000
+"""Runs whose small files are remembered."""
+
+_NO_RUNS_IN = frozenset(("wandb", "node_modules", "__pycache__", "site-packages", layout.SCREENSHOTS, layout.OWN))
+
+Run = OwnRun | ForeignRun
+
+
+class Runs:
+    """Finds runs, and keeps what was read of them.
+
+    Links are not followed, so nothing outside the folder is found, with one exception: `current` may be asked for, and
+    is the run that it names.
+
+    Args:
+        folder: The folder to look in. It may be a run folder itself.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._found: dict[str, Path] = {}
+        self._found_at = -FIND_SECONDS
+        self._kept: dict[str, Run] = {}
+        self.problems: list[str] = []
+
+    def all(self) -> list[Run]:
+        """All runs that are there now."""
+        self._find()
+        return [self._run(key) for key in self._found]
+
+    def run(self, key: str) -> Run:
+        """The run of that name: its path below the folder, or, if that tells it from all others, its last part or id.
+
+        Raises:
+            Problem: There is none, or there are several.
+        """
+        if key == layout.CURRENT and (target := self._current()) is not None:
+            key = target
+        if key not in self._found:
+            self._find(again=key not in self._found)
+        if key in self._found:
+            return self._run(key)
+        named = [found for found in self._found if found.rpartition("/")[2] == key]
+        named = named or [run.key for run in self.all() if run.identity() == key]
+        if len(named) == 1:
+            return self._run(named[0])
+        if named:
+            raise Problem(f"several runs are called {short(key)}: {', '.join(map(short, named[:5]))}")
+        raise Problem(f"there is no run {short(key)} in {self.folder.name}")
+
+    def current(self) -> str | None:
+        """The key of the run that `current` names."""
+        target = self._current()
+        return target if target in self._found else None
+
+    def _current(self) -> str | None:
+        try:
+            target = os.readlink(self.folder / layout.CURRENT)
+        except OSError:
+            return None
+        return target if "/" not in target and "\\" not in target else None
+
+    def _run(self, key: str) -> Run:
+        folder = self._found[key]
+        kept = self._kept.pop(key, None)
+        own = (folder / layout.OWN).is_dir()
+        if kept is None or kept.foreign is own or kept.folder != folder:
+            kept = OwnRun(folder, key) if own else ForeignRun(folder, key)
+        self._kept[key] = kept  # the one asked for last stays longest
+        if len(self._kept) > MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return kept
+
+    def _find(self, *, again: bool = False) -> None:
+        age = time.monotonic() - self._found_at
+        if age < (0.1 if again else FIND_SECONDS):
+            return
+        self.problems = []
+        try:
+            self._found = dict(self._below())
+        except OSError as error:
+            self._found, self.problems = {}, [f"the folder can't be read: {error.strerror or error}"]
+        self._found_at = time.monotonic()
+
+    def _below(self) -> Iterator[tuple[str, Path]]:
+        if _is_run(self.folder):
+            yield self.folder.name, self.folder
+            return
+        waiting, looked = [("", self.folder, 0)], 0
+        while waiting:
+            prefix, folder, depth = waiting.pop(0)
+            for entry in _folders(folder):
+                looked += 1
+                if looked > MAX_FOLDERS:
+                    self.problems.append(f"only {MAX_FOLDERS:,} folders are looked into")
+                    return
+                key, path = f"{prefix}{entry.name}", Path(entry.path)
+                if _is_run(path):
+                    yield key, path
+                elif depth + 1 < MAX_DEPTH and entry.name not in _NO_RUNS_IN and not _is_checkpoint(entry.name):
+                    waiting.append((f"{key}/", path, depth + 1))
+
+
+def _folders(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [one for one in entries if not one.name.startswith(".") and one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []  # not ours to read
+    return sorted(found, key=lambda one: one.name)
+
+
+def _is_run(folder: Path) -> bool:
+    own = folder / layout.OWN
+    if own.is_dir() and not own.is_symlink() and any((folder / name).exists() for name in _MARKS):
+        return True
+    log = folder / layout.TRAINING_LOG
+    return log.is_file() and not log.is_symlink()
+
+
+_MARKS = (layout.RUN, layout.PROGRESS, layout.HISTORY, layout.EVALUATIONS)
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name.startswith("checkpoint-")
