@@ -71,6 +71,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         keep_tables: Versions of a table that stay on W&B's server.
         embeddings: Log what the model has made of the table's samples where its answer begins, for W&B's 2-D
             projection.
+        embed: When a training has ended, log its last evaluation as a page (`wandb.Html`, 5 MB at most) that shows the
+            clicks to who has only the link to the run.
         project: W&B project. Default: `WANDB_PROJECT`, else `huggingface`, as transformers' own integration has it.
         entity: W&B user or team. Default: W&B's own (`WANDB_ENTITY`).
         run_name: Name of the run. Default: the Trainer's `run_name`.
@@ -107,6 +109,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         max_media_mb: float = 256.0,
         keep_tables: int = 20,
         embeddings: bool = False,
+        embed: bool = False,
         project: str | None = None,
         entity: str | None = None,
         run_name: str | None = None,
@@ -130,7 +133,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self._run = TrainerRun(
             RunOptions(
                 links=LinkTemplates.resolve(viewer_url, dashboard_url),
-                record=RecordOptions(max_rows, max_media_mb, keep_tables),
+                record=RecordOptions(max_rows, max_media_mb, keep_tables, embed),
                 project=project,
                 entity=entity,
                 run_name=run_name,

@@ -138,6 +138,7 @@ class GroundingSection(Section):
         max_rows: Samples shown in each evaluation's table; 0 for none.
         max_media_mb: Megabytes of pictures that a run's tables may hold.
         embeddings: Log the table's samples as vectors, for W&B's 2-D projection.
+        embed: Log the last evaluation as a page that shows its clicks.
     """
 
     batch_size: int = Field(default=16, gt=0)
@@ -150,6 +151,7 @@ class GroundingSection(Section):
     max_rows: int = Field(default=32, ge=0)
     max_media_mb: float | int = Field(default=256.0, ge=0)
     embeddings: bool = False
+    embed: bool = False
 
 
 class EarlyStopping(Section):

@@ -31,6 +31,7 @@ class RecordOptions:
         max_rows: Rows of a table; 0 for no tables.
         max_media_mb: Megabytes of pictures in the whole run.
         keep_tables: Versions of each table that stay on W&B's server.
+        embed: Whether the last evaluation is logged as a page.
 
     Raises:
         ValueError: A number that is too small.
@@ -39,6 +40,7 @@ class RecordOptions:
     max_rows: int
     max_media_mb: float
     keep_tables: int
+    embed: bool = False
 
     def __post_init__(self) -> None:
         if self.max_rows < 0 or self.max_media_mb < 0 or self.keep_tables < 1:
@@ -64,6 +66,9 @@ class EvaluationRecord:
         self._described: dict[str, dict[str, Any]] = {}
         self._rows_folder = Path(run.dir).parent / "grounding" / "rows"
         self._rows_lost = self._has_new_rows = False
+        self._embeds = options.embed
+        self._last: dict[str, tuple[Measured, int]] = {}
+        """Each set's last evaluation, that no page was logged of yet."""
         from .media import GroundingTables
 
         self._tables: GroundingTables | None = None
@@ -109,6 +114,8 @@ class EvaluationRecord:
             return {}
         self.describe(split, measured.evaluator)
         self._write_rows(measured, step)
+        if self._embeds:
+            self._last[split] = (measured, step)
         if self._tables is None or not self._tracker.enabled:
             return {}
         key = keys.media_key(f"{split}_{keys.GROUNDING_TABLE}")
@@ -132,8 +139,40 @@ class EvaluationRecord:
         except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training must go on
             logger.warning("The graded rows in %s are not in W&B: %s", shown(self._rows_folder), error_text(error))
 
+    def log_pages(self) -> None:
+        """Log each set's last evaluation as a page, in a row of its own; to be called while the run is open."""
+        last, self._last = self._last, {}
+        if not last or not self._tracker.enabled:
+            return
+        import wandb
+
+        from .embedded_page import MAX_BYTES, embedded_page
+
+        row: dict[str, Any] = {}
+        for split, (measured, step) in last.items():
+            assert measured.report is not None
+            try:
+                page = embedded_page(
+                    measured.report,
+                    measured.previous,
+                    split=split,
+                    step=step,
+                    run_id=self._tracker.run_id or "",
+                    run_name=self._tracker.name,
+                    seed=TABLE_SEED,
+                    max_bytes=MAX_BYTES // len(last),
+                )
+                row[keys.media_key(f"{split}_{keys.GROUNDING_PAGE}")] = wandb.Html(
+                    page, inject=False, data_is_not_path=True
+                )
+            except Exception as error:  # noqa: BLE001 - whatever a page fails at, the training must go on
+                logger.warning("The last evaluation is not in W&B as a page: %s", error_text(error))
+        if row:
+            self._tracker.log_row({**row, keys.STEP_KEY: max(step for _, step in last.values())})
+
     def close(self) -> None:
         """Log what isn't logged yet, before the run is finished."""
+        self.log_pages()
         self.log_rows()
         if self._tables is not None:
             self._tables.close()

@@ -26,6 +26,7 @@ GROUNDING_FIXED = "grounding_fixed"
 GROUNDING_BROKEN = "grounding_broken"
 GROUNDING_TABLE = "grounding_table"
 GROUNDING_EMBEDDINGS = "grounding_embeddings"
+GROUNDING_PAGE = "grounding_page"
 GROUNDING_LABELS_OK = "grounding_labels_ok"
 GROUNDING_SECONDS = "grounding_seconds"
 GROUNDING_SAMPLES_PER_SECOND = "grounding_samples_per_second"
@@ -137,6 +138,12 @@ KEYS: tuple[Key, ...] = (
         "history",
         "table",
         "with `embeddings=True`: the last hidden state where each of the table's answers begins",
+    ),
+    Key(
+        f"eval/{GROUNDING_PAGE}",
+        "history",
+        "page",
+        "with `embed=True`, once a training has ended: the last evaluation in the viewer, as a page of 5 MB at most",
     ),
     Key(
         GROUNDING_LABELS_OK,

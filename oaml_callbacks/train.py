@@ -109,7 +109,7 @@ def run_training(
     try:
         callback = OpenAdaptWandbCallback(
             grounding=grounding,
-            **config.grounding.model_dump(include={"baseline", "max_rows", "max_media_mb", "embeddings"}),
+            **config.grounding.model_dump(include={"baseline", "max_rows", "max_media_mb", "embeddings", "embed"}),
             config=config.as_given(),
             **config.wandb.model_dump(),
         )

@@ -346,7 +346,8 @@ class TrainerRun:
     def ended(self, outcome: str) -> None:
         """Note how the training ended. The run stays open: evaluations may follow."""
         if self._record is not None:
-            self._record.log_rows()  # now, since the user may finish the run
+            self._record.log_pages()  # now, since the user may finish the run
+            self._record.log_rows()
         if self._folder is not None:
             self._folder.end(outcome)
         self._tell_end(outcome)

@@ -1,6 +1,7 @@
 /* How the charts look: the page's colours and type, as Plotly takes them. */
 
 const SERIES = 6;
+const FEWEST_STEPS = 10;
 const MARGIN = { l: 62, r: 18, t: 14, b: 36 };
 
 /** The page's colours as they are now, light or dark. */
@@ -33,7 +34,12 @@ export function chartLayout(theme, yaxis, { margin, ...more } = {}) {
     hoverlabel: { bgcolor: theme.panel, bordercolor: theme.line, font: { color: theme.text, size: 13 }, align: "left" },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: theme.text }, itemwidth: 30 },
     margin: { ...MARGIN, ...margin },
-    xaxis: axis(theme, "optimizer step", { rangemode: "nonnegative", showgrid: false, showline: true }),
+    xaxis: axis(theme, "optimizer step", {
+      autorangeoptions: { include: [0, FEWEST_STEPS] }, // A first point alone is no scale.
+      separatethousands: true,
+      showgrid: false,
+      showline: true,
+    }),
     yaxis: axis(theme, yaxis.title, { rangemode: "tozero", ...yaxis }),
     ...more,
   };

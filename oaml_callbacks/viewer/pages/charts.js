@@ -15,7 +15,7 @@ export function accuracyFigure(sets, theme) {
   const based = styled.filter((set) => isNumber(set.baseline?.accuracy));
   return {
     data: styled.flatMap((set) => [...band(set), line(set, several), baseMark(set, several), bestMark(set, theme, several)]),
-    layout: chartLayout(theme, { title: "accuracy (%)" }, {
+    layout: chartLayout(theme, { title: "accuracy (%)", autorangeoptions: { include: 10 } }, {
       showlegend: several,
       margin: { r: 24, t: several ? 40 : 26 },
       shapes: based.map((set) => baseLine(set)),

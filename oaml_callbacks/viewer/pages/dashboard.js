@@ -31,7 +31,7 @@ start();
 
 function start() {
   bindShortcuts([
-    { key: "v", what: "The run's viewer", run: () => key && byId("to-viewer").click() },
+    { key: "v", what: "The run's viewer", run: () => run && byId("to-viewer").click() },
     { key: "r", what: "All runs", run: () => byId("to-runs").click() },
   ]);
   if (!key) {
@@ -39,7 +39,6 @@ function start() {
     return;
   }
   byId("to-viewer").href = viewerUrl(key);
-  byId("to-viewer").hidden = false;
   source.poll(() => source.run(key), onRun, SECONDS);
 }
 
@@ -64,7 +63,7 @@ function showMissing(words) {
 
 function showRun() {
   byId("loading").hidden = byId("missing").hidden = true;
-  byId("run").hidden = false;
+  byId("run").hidden = byId("to-viewer").hidden = false;
   showHeader();
   showFigures(run);
   showProgress(run);

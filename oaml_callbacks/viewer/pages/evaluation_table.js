@@ -1,7 +1,7 @@
 /* The table of evaluations, newest first, which is also the charts' alternative in words. */
 
 import { byId, h, replace } from "./dom.js";
-import { count, evaluationName, number, percent, text } from "./format.js";
+import { count, evaluationName, isNumber, number, percent, text } from "./format.js";
 import { viewerUrl } from "./page_links.js";
 import { allEvaluations, evaluationSets, interval } from "./run_sets.js";
 import { arrange, whenChanged } from "./update.js";
@@ -35,7 +35,7 @@ function evaluationRow(run, evaluation) {
     h("th", { scope: "row" }, nameLink(url, evaluation), evaluation.best ? h("span", { class: "chip right" }, "best") : null),
     h("td", { class: "set" }, text(evaluation.set)),
     cell("accuracy", h("strong", {}, percent(evaluation.accuracy)), range ? h("span", { class: "muted" }, ` ${range}`) : null),
-    cell("correct", `${count(evaluation.correct)} of ${count(evaluation.samples)}`),
+    cell("correct", isNumber(evaluation.correct) ? `${count(evaluation.correct)} of ${count(evaluation.samples)}` : "–"),
     cell("distance", number(evaluation.distance)),
     cell("readable", percent(evaluation.parsed)),
     cell("fixed", count(evaluation.fixed)),

@@ -16,7 +16,7 @@ export class FilterBar {
     this.search = this.searchBox();
     this.progress = h("progress", { max: "1", hidden: true, "aria-label": "Texts searched" });
     this.note = h("span", { class: "muted", role: "status" });
-    this.since = labelledSelect("Compared with", (since) => change({ since }));
+    this.since = labelledSelect("since", (since) => change({ since }));
     this.sort = labelledSelect("Sort", (sort) => change({ sort }), { isHidden: true });
     this.groups = h("div", { class: "selects" });
     this.groupSelects = new Map();

@@ -18,8 +18,8 @@ export const FILTERS = [
 
 export const SORTS = [
   { name: "", label: "In order" },
-  { name: "far", label: "Largest distance first" },
-  { name: "near", label: "Smallest distance first" },
+  { name: "far", label: "Farthest first" },
+  { name: "near", label: "Nearest first" },
 ];
 
 /** The filter of that name, if what it needs is there; else the one that lets all through. */

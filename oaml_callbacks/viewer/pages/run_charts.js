@@ -25,21 +25,23 @@ export function runCharts(key) {
   };
   let sets = [];
   let history = {};
+  let yet = " yet";
 
   function draw() {
     const theme = readTheme();
-    const noEvaluation = "No evaluation has measured this yet.";
+    const noEvaluation = `No evaluation has measured this${yet}.`;
     show.accuracy(accuracyFigure(sets, theme), noEvaluation);
     show.distance(distanceFigure(sets, theme), noEvaluation);
     show.readable(readableFigure(sets, theme), noEvaluation);
-    show.loss(lossFigure(history, sets, theme), "No loss has been logged yet.");
-    show.rate(rateFigure(history, theme), "No learning rate has been logged yet.");
+    show.loss(lossFigure(history, sets, theme), `No loss has been logged${yet}.`);
+    show.rate(rateFigure(history, theme), `No learning rate has been logged${yet}.`);
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   return {
     showRun(run) {
       sets = evaluationSets(run);
+      yet = run.state === "ended" || run.state === "died" ? "" : " yet";
       draw();
     },
     showHistory(newer) {

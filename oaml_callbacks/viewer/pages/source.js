@@ -134,6 +134,7 @@ function poll(fetch, onChange, seconds) {
       failed = true;
       onChange(null, error);
     }
+    clearTimeout(timer); // One that was asked for meanwhile, as the page came into sight
     if (source.live && !stopped) timer = setTimeout(ask, seconds * 1000 * (document.hidden ? 15 : 1));
   };
   const onVisible = () => {

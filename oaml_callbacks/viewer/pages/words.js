@@ -60,7 +60,7 @@ function verdictLine({ letter, answer, place, size }) {
 
 function distanceWords({ distance, target, click }, size) {
   const pixels = pixelsBetween(target.point, click.point, size);
-  return `${number(distance)} of the screen${pixels === null ? "" : ` (${count(pixels)} px)`} from the target`;
+  return `${number(distance)} of the screen away${pixels === null ? "" : ` (${count(pixels)} px)`}`;
 }
 
 function instruction(sample) {
