@@ -70,7 +70,7 @@ class RunFolder:
         self._log_split: str | None = None
         self._log = OpenAdaptLog(self.path, openadapt_facts(run_id, self._facts), self._started_at)
         self._evaluations = EvaluationFiles(self.path, Screenshots(self.path))
-        self._heartbeat = Heartbeat(self._beat, layout.BEAT_SECONDS)
+        self.heartbeat = Heartbeat(self._beat, layout.BEAT_SECONDS)
         self._try(lambda: self._open(parent, resumes=resumes))
 
     # While it trains ---------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class RunFolder:
         self._state, self._standing, self._outcome, self._ended_at = state, "training", None, None
         self._begun_at, self._begun_step = time.time(), state.global_step
         self._log.outcome = "running"
-        self._heartbeat.start()
+        self.heartbeat.start()
 
     def evaluates(self, evaluating: bool) -> None:
         """Note whether it is evaluating now."""
@@ -128,7 +128,7 @@ class RunFolder:
         """Note how the training ended. Evaluations may follow."""
         self._standing, self._outcome, self._ended_at = "ended", outcome, time.time()
         self._log.outcome, self._log.dirty = outcome, True
-        self._heartbeat.stop()
+        self.heartbeat.stop()
         self._beat(last=True)
 
     def close(self, outcome: str) -> None:

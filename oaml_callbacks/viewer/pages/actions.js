@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { FILTERS, SORTS, isAvailable } from "./filters.js";
+import { dashboardOf } from "./header.js";
 import { showHelp } from "./help.js";
 import { source } from "./source.js";
 
@@ -66,7 +67,7 @@ function following(names, now, own) {
 }
 
 function openDashboard(run) {
-  if (source.embeddedRun === null) location.href = `dashboard.html?${new URLSearchParams({ run })}`;
+  if (source.embeddedRun === null) location.href = dashboardOf(run);
 }
 
 /* The innermost thing is left first: the search, the misses, the zoom. */

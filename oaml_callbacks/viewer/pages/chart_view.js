@@ -49,6 +49,8 @@ export function chartView(element, onPoint) {
   }
 
   function listen() {
+    plot.on("plotly_afterplot", skipModeBar);
+    skipModeBar();
     plot.on("plotly_click", ({ points, event }) => {
       const point = points.find((item) => item.customdata !== undefined);
       if (point) onPoint(point.customdata, event);
@@ -57,5 +59,10 @@ export function chartView(element, onPoint) {
       plot.classList.toggle("on-point", points.some((item) => item.customdata !== undefined));
     });
     plot.on("plotly_unhover", () => plot.classList.remove("on-point"));
+  }
+
+  /* The buttons are for a mouse's zoom; for the keyboard they would be four stops a chart, and the table has it all. */
+  function skipModeBar() {
+    for (const button of plot.querySelectorAll(".modebar-btn")) button.tabIndex = -1;
   }
 }

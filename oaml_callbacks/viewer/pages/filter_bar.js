@@ -82,6 +82,7 @@ export class FilterBar {
   showReferences({ references, reference }) {
     this.since.element.hidden = !references.length;
     const options = references.map((one) => ({ value: one.key, label: evaluationName(one) }));
+    if (!reference) options.unshift({ value: "", label: "–" });
     this.since.show(options, reference?.key ?? "");
   }
 

@@ -2,6 +2,16 @@
 
 const NONE = "–";
 
+// Made once: `toLocaleString` makes them for each call, which a list of a thousand runs feels.
+const COUNTS = new Intl.NumberFormat("en");
+const TIMES = new Intl.DateTimeFormat("en-GB", {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
 export function number(value, digits = 3) {
   return isNumber(value) ? value.toFixed(digits) : NONE;
 }
@@ -20,7 +30,7 @@ export function figure(value) {
 }
 
 export function count(value) {
-  return isNumber(value) ? Math.round(value).toLocaleString("en") : NONE;
+  return isNumber(value) ? COUNTS.format(Math.round(value)) : NONE;
 }
 
 /** Seconds as "1 h 04 min", "3 min 20 s", "12 s". */
@@ -38,7 +48,7 @@ export function time(seconds) {
   if (!isNumber(seconds)) return NONE;
   const at = new Date(seconds * 1000);
   if (Number.isNaN(at.getTime())) return NONE;
-  return at.toLocaleString("en-GB", { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  return TIMES.format(at);
 }
 
 /** How long ago: "just now", "5 min ago", "3 h ago". */

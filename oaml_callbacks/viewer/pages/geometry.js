@@ -30,9 +30,9 @@ export function isOnScreen([x, y]) {
   return x >= 0 && x <= 1 && y >= 0 && y <= 1;
 }
 
-/** The place of the screen that is nearest to a point. */
-export function onEdge([x, y]) {
-  return [clamp(x, 0, 1), clamp(y, 0, 1)];
+/** The place of the screen that is nearest to a point, and `room` away from its edges. */
+export function onEdge([x, y], room = 0) {
+  return [clamp(x, room, 1 - room), clamp(y, room, 1 - room)];
 }
 
 /** A distance in pixels of the picture, or null where something isn't known. */

@@ -14,7 +14,8 @@ export class Header {
     this.evaluation = labelledSelect("Evaluation", (key) => change({ eval: key }));
     this.other = labelledSelect("Compare with…", (key) => change({ with: key, with_eval: "" }), { id: "compare" });
     this.links = h("nav", { class: "no-print" });
-    this.other.element.hidden = true;
+    // Shown once there is something to choose.
+    for (const select of [this.set, this.evaluation, this.other]) select.element.hidden = true;
     const selects = [this.set, this.evaluation, this.other].map((select) => select.element);
     replace(element, h("h1", {}, this.name), this.chip, h("div", { class: "head-selects no-print" }, selects), this.links);
   }
@@ -22,14 +23,13 @@ export class Header {
   /** Show the run as it now is. */
   showRun(run, key) {
     const state = stateOf(run);
-    const dashboard = `dashboard.html?${new URLSearchParams({ run: key })}`;
     setText(this.name, text(run.name ?? run.id ?? key));
     setText(this.chip, state.name);
     this.chip.className = `chip ${state.kind}`;
     document.title = `${text(run.name ?? run.id ?? key)}: clicks`;
     if (source.embeddedRun !== null || this.links.childElementCount) return;
-    this.name.href = dashboard;
-    replace(this.links, h("a", { href: "index.html" }, "All runs"), h("a", { href: dashboard }, "Dashboard"));
+    this.name.href = dashboardOf(key);
+    replace(this.links, h("a", { href: "index.html" }, "All runs"), h("a", { href: dashboardOf(key) }, "Dashboard"));
   }
 
   /** Show which evaluation is chosen, and among which. */
@@ -37,6 +37,7 @@ export class Header {
     const sets = data.sets();
     this.set.element.hidden = sets.length < 2;
     this.set.show(sets.map((set) => ({ value: set, label: text(set) })), evaluation.set);
+    this.evaluation.element.hidden = false;
     this.evaluation.show(evaluationOptions(data.evaluations(evaluation.set)), evaluation.key);
   }
 
@@ -47,6 +48,11 @@ export class Header {
     if (key && !runs.some((run) => run.key === key)) named.push({ value: key, label: key });
     this.other.show([{ value: "", label: "none" }, ...named], key);
   }
+}
+
+/** The URL of a run's dashboard. */
+export function dashboardOf(key) {
+  return `dashboard.html?${new URLSearchParams({ run: key })}`;
 }
 
 /** A run's evaluations as a select's options: "step 30 · 93.4 % ★ best". */

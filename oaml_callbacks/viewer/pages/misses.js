@@ -10,6 +10,10 @@ const PARTS = 10000;
 /** Points drawn at most: each is an element, and more than these can't be told apart. */
 const MOST_POINTS = 2500;
 const BINS = 40;
+/** More points than these are drawn smaller. */
+const MANY_POINTS = 300;
+/** Pixels of width below which there is no room for the colours' scale. */
+const NARROW = 560;
 
 export class MissesPicture {
   /** @param {HTMLElement} element to fill  @param {function} onOpen called with a sample's index */
@@ -35,7 +39,7 @@ export class MissesPicture {
     try {
       const plotly = await source.plotly();
       if (misses !== this.drawn) return;
-      await plotly.react(this.chart, traces(misses), layout(misses), { responsive: true, displayModeBar: false });
+      await plotly.react(this.chart, traces(misses, this.chart.clientWidth), layout(misses), { responsive: true, displayModeBar: false });
       this.chart.removeAllListeners("plotly_click");
       this.chart.on("plotly_click", ({ points }) => {
         const point = points.find((one) => one.customdata !== undefined);
@@ -65,14 +69,15 @@ export function missesSentence(misses) {
   return `Mean offset: ${across}, ${down}; ${misses.length === 1 ? "one miss" : `${count(misses.length)} misses`}${drawn}.`;
 }
 
-function traces(misses) {
+function traces(misses, width) {
   const every = Math.max(1, misses.length / MOST_POINTS);
   const points = Array.from({ length: Math.min(misses.length, MOST_POINTS) }, (_, at) => misses[Math.floor(at * every)]);
-  return [heat(misses), dots(points)];
+  return [heat(misses, width), dots(points)];
 }
 
-function heat(misses) {
-  const colours = [[0, "rgba(0, 0, 0, 0)"], [0.01, colour("--accent-soft")], [1, colour("--accent")]];
+function heat(misses, width) {
+  // What is empty is left as it is; one miss is already seen.
+  const colours = [[0, "rgba(0, 0, 0, 0)"], [1e-6, colour("--accent-soft")], [1, colour("--accent")]];
   const bins = (axis) => {
     const [start, end] = range(misses, axis);
     return { start, end, size: (end - start) / BINS };
@@ -84,19 +89,21 @@ function heat(misses) {
     xbins: bins("x"),
     ybins: bins("y"),
     colorscale: colours,
+    showscale: width > NARROW,
     colorbar: { title: { text: "misses" }, thickness: 10, outlinewidth: 0 },
     hoverinfo: "skip",
   };
 }
 
 function dots(points) {
+  const many = points.length > MANY_POINTS;
   return {
     type: "scatter",
     mode: "markers",
     x: points.map((point) => point.x),
     y: points.map((point) => point.y),
     customdata: points.map((point) => point.index),
-    marker: { size: 6, color: colour("--click"), opacity: 0.75, line: { width: 1, color: colour("--panel") } },
+    marker: { size: many ? 4 : 7, color: colour("--click"), opacity: many ? 0.45 : 0.8 },
     hovertemplate: "sample %{customdata}: %{x:.3f}, %{y:.3f}<extra></extra>",
     showlegend: false,
   };

@@ -3,8 +3,11 @@
 import { svg } from "./dom.js";
 import { isOnScreen, onEdge } from "./geometry.js";
 
-/** Pixels on the page that the numbers of a trail keep from each other. */
-const LABEL_ROOM = [26, 13];
+/** Pixels on the page that a trail's numbers take: for each figure, and for the line. */
+const FIGURE_ROOM = 8;
+const LINE_ROOM = 13;
+/** How far from the edge an arrow's head is, as a share of the screen: in a corner it would be cut off. */
+const EDGE_ROOM = 0.012;
 
 /**
  * The elements of the overlay.
@@ -71,7 +74,7 @@ function arrow(draw, point) {
   const edge = onEdge(point);
   const turn = (Math.atan2(point[1] - edge[1], point[0] - edge[0]) * 180) / Math.PI;
   const head = "M 0 0 L -16 -10 L -11 0 L -16 10 Z";
-  return fixedSize(draw, edge, svg("g", { transform: `rotate(${turn})` }, svg("path", { class: "off-screen", d: head })));
+  return fixedSize(draw, onEdge(point, EDGE_ROOM), svg("g", { transform: `rotate(${turn})` }, svg("path", { class: "off-screen", d: head })));
 }
 
 function trail(draw, steps) {
@@ -93,7 +96,8 @@ function trailLabels(draw, steps) {
   const inTurn = [...steps].reverse().sort((a, b) => Number(b.current) - Number(a.current));
   for (const step of inTurn) {
     const [x, y] = draw.at(step.point).map((value) => value / draw.unit);
-    const isFree = placed.every((one) => Math.abs(one.x - x) > LABEL_ROOM[0] || Math.abs(one.y - y) > LABEL_ROOM[1]);
+    const room = FIGURE_ROOM * step.name.length;
+    const isFree = placed.every((one) => Math.abs(one.x - x) > room || Math.abs(one.y - y) > LINE_ROOM);
     if (isFree) placed.push({ x, y, step });
   }
   return placed.map(({ step }) =>

@@ -34,7 +34,7 @@ export class Pane {
     try {
       const sample = await data.store(evaluation.set).load(index);
       if (turn !== this.turn) return null;
-      if (!sample) return this.tell("This set has no such sample.");
+      if (!sample) return this.tell("There is no such sample, or it could not be read.");
       this.draw(view, { sample, answer: undefined, letter: null, trail: [] });
       const [answer, verdicts, trail] = await rest;
       if (turn !== this.turn) return null;

@@ -3,7 +3,7 @@
 import { byId, h, problemList, replace } from "./dom.js";
 import { count } from "./format.js";
 import { otherRuns } from "./compare.js";
-import { Header } from "./header.js";
+import { Header, dashboardOf } from "./header.js";
 import { RunData } from "./run_data.js";
 import { source } from "./source.js";
 import { createViewState } from "./view_state.js";
@@ -27,7 +27,7 @@ function start() {
   if (source.embeddedRun) view.settle({ run: source.embeddedRun });
   const { run } = view.state;
   if (!run) {
-    tell("No run is chosen.", h("a", { href: "index.html" }, "All runs"));
+    tell("No run is chosen.", allRuns());
     return;
   }
   data = new RunData(run);
@@ -48,15 +48,14 @@ function look(run, problem) {
     if (run.state === "ended") stopLooking();
     if (isFirst || changed) follow(newest);
   }
-  if (!workspace && error) tell(error.message, source.embeddedRun === null ? h("a", { href: "index.html" }, "All runs") : "");
-  else showNotices();
+  if (workspace) showNotices();
+  else if (error) tell(error.message, allRuns());
 }
 
 /** There are other evaluations than before. Who looks at the newest one is offered the next, and stays. */
 function follow(newest) {
   if (!data.evaluations().length) {
-    const dashboard = `dashboard.html?${new URLSearchParams({ run: data.key })}`;
-    tell("This run has no evaluations yet.", h("a", { href: dashboard }, "Dashboard"));
+    tell("This run has no evaluations yet.", h("a", { href: dashboardOf(data.key) }, "Dashboard"));
     return;
   }
   workspace ??= new Workspace(view, data);
@@ -94,6 +93,11 @@ function showNotices() {
     newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)} `, offer) : null,
     problemList(data?.run?.problems),
   );
+}
+
+/* An embedded page has no other pages beside it. */
+function allRuns() {
+  return source.embeddedRun === null ? h("a", { href: "index.html" }, "All runs") : null;
 }
 
 /** Words in the place of the samples. */

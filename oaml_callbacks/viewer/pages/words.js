@@ -27,15 +27,15 @@ export function pictureLabel({ letter, place, url }) {
   const parts = [url ? "Screenshot." : "No picture kept."];
   parts.push(target.point ? `Target at ${placeInWords(target.point)};` : "No target on the screen;");
   if (!click.point) parts.push(`no click: ${outcomeOf(letter).word}.`);
-  else parts.push(`${clickWords(click.point)}, ${away(place)}: ${outcomeOf(letter).word}.`);
+  else parts.push(`${clickWords(click.point)}, ${away(place)}: ${verdictWord(letter, place)}.`);
   return parts.join(" ");
 }
 
 /** A sentence of how an answer ended: "Near miss, 0.12 from the target". */
-export function verdictSentence(letter, distance) {
-  const word = outcomeOf(letter).word;
+export function verdictSentence(letter, place) {
+  const word = verdictWord(letter, place);
   const verdict = word[0].toUpperCase() + word.slice(1);
-  return isNumber(distance) ? `${verdict}, ${number(distance, 2)} from the target` : verdict;
+  return isNumber(place.distance) ? `${verdict}, ${number(place.distance, 2)} from the target` : verdict;
 }
 
 function clickWords(point) {
@@ -48,14 +48,18 @@ function away({ distance }) {
 
 function verdictLine({ letter, answer, place, size }) {
   if (letter === null) return h("p", { class: "verdict" }, h("span", { class: "chip" }, "…"));
-  const { word, kind } = outcomeOf(letter);
   return h(
     "p",
     { class: "verdict" },
-    h("span", { class: `chip ${kind}` }, word),
+    h("span", { class: `chip ${outcomeOf(letter).kind}` }, verdictWord(letter, place)),
     isNumber(place.distance) ? h("span", {}, distanceWords(place, size)) : null,
     answer?.stopped === false ? h("span", { class: "chip warning" }, "cut off at max_new_tokens") : null,
   );
+}
+
+/* That outcome is also the one of a click where there was nothing to click. */
+function verdictWord(letter, place) {
+  return letter === "p" && place.click.point ? "a place named where there is none" : outcomeOf(letter).word;
 }
 
 function distanceWords({ distance, target, click }, size) {
@@ -87,7 +91,7 @@ function targetWords(sample, target) {
 function clickFact(answer, click) {
   if (!click.point) return answer?.status === "refusal" ? "none: the model refused" : "–";
   const numbers = placeInNumbers(click.point);
-  return isOnScreen(click.point) ? numbers : `${numbers}: off the screen, nothing is drawn`;
+  return isOnScreen(click.point) ? numbers : `${numbers}: off the screen`;
 }
 
 function problems({ sample, answer }) {

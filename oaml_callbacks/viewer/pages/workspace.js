@@ -100,7 +100,7 @@ export class Workspace {
   announce({ sample, letter, place }) {
     const position = this.lists.indices.indexOf(this.view.state.sample);
     const name = position < 0 ? "Sample" : `Sample ${count(position + 1)} of ${count(this.lists.indices.length)}`;
-    setText(byId("live"), `${name}: ${text(sample.instruction)} ${verdictSentence(letter, place.distance)}.`);
+    setText(byId("live"), `${name}: ${text(sample.instruction)} ${verdictSentence(letter, place)}.`);
   }
 
   /** The lists are there: show them, and the sample that is to be shown of them. @private */
