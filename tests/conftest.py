@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from .browser import chromium, executable
 from .loopback import Loopback, OwnProcess, loopback, own_process
 from .same_run import TRAIN, Start, Undisturbed, variables
 from .warm import Job, Warm, warm
@@ -97,6 +99,19 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback
         yield started
         started.mend()
         wandb.teardown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium. Where none is installed its tests are left out, but not in CI: `OAML_BROWSER=required`."""
+    path = executable()
+    if path is None:
+        message = "no Chromium: `playwright install chromium`, or your system's package `chromium`"
+        if os.environ.get("OAML_BROWSER") == "required":
+            pytest.fail(message)
+        pytest.skip(message)
+    with chromium(path, "--allow-file-access-from-files") as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

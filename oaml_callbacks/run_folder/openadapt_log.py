@@ -42,6 +42,11 @@ class OpenAdaptLog:
         folder: The run folder.
         facts: What its pages tell of the run: `job_id`, `model_name`, `lora_r`, …
         started_at: When the run began, in Unix seconds.
+
+    Attributes:
+        num_epochs: Epochs that the training is to have.
+        outcome: How it ended; `running` until then.
+        dirty: Whether there is something that isn't written yet.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any], started_at: float) -> None:
@@ -57,6 +62,7 @@ class OpenAdaptLog:
         self._shown: list[str] | None = None
         self._base: list[dict[str, Any]] = []
         self.outcome = "running"
+        self.num_epochs = 0.0
         self.dirty = True
 
     def add_loss(self, row: Mapping[str, Any], *, at: float) -> None:
@@ -69,7 +75,7 @@ class OpenAdaptLog:
         loss, rate = row.get("train/loss"), row.get("train/learning_rate", 0.0)
         if not _is_finite(loss) or not _is_finite(rate):
             return  # their page stops at a NaN
-        step, epoch = int(row.get(keys.STEP_KEY, 0)), int(row.get("train/epoch", 0) or 0)
+        step, epoch = int(row.get(keys.STEP_KEY, 0)), self._epoch(row.get("train/epoch"))
         self._last = {"epoch": epoch, "step": step, "loss": loss, "learning_rate": rate}
         self.dirty = True
         self._seen += 1
@@ -103,7 +109,7 @@ class OpenAdaptLog:
             ]
         by_id = {row.sample.id: row for row in rows}
         answers = [_prediction(by_id.get(name)) for name in self._shown]
-        number = int(epoch or 0)
+        number = self._epoch(epoch)
         replace_file(
             self._folder / f"predictions_epoch{number}.json",
             json.dumps({"base_data": self._base, "predictions": answers}, allow_nan=False),
@@ -115,7 +121,15 @@ class OpenAdaptLog:
         self._galleries = [*self._galleries, gallery[:MAX_GALLERY]][-MAX_GALLERIES:]
         self.dirty = True
 
-    def write(self, *, max_steps: int, num_epochs: float, samples_seen: int) -> None:
+    def _epoch(self, epoch: float | None) -> int:
+        """The number of the epoch, from 0 on; at the end of the last one it is still that."""
+        return min(int(epoch or 0), self._total_epochs - 1)
+
+    @property
+    def _total_epochs(self) -> int:
+        return max(1, math.ceil(self.num_epochs or 0))
+
+    def write(self, *, max_steps: int, samples_seen: int) -> None:
         """Write `training_log.json`, if anything has changed.
 
         Raises:
@@ -124,14 +138,13 @@ class OpenAdaptLog:
         if not self.dirty:
             return
         self.dirty = False
-        total_epochs = max(1, math.ceil(num_epochs or 0))
         fields = {
             **self._facts,
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started_at)),
-            "epoch": min(self._last.get("epoch", 0), total_epochs - 1),
+            "epoch": self._last.get("epoch", 0),
             "step": self._last.get("step", 0),
             "total_steps": max_steps,
-            "total_epochs": total_epochs,
+            "total_epochs": self._total_epochs,
             "loss": self._last.get("loss", 0.0),
             "learning_rate": self._last.get("learning_rate", 0.0),
             "samples_seen": samples_seen,

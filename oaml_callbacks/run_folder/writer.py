@@ -69,6 +69,7 @@ class RunFolder:
         self._log_written = 0.0
         self._log_split: str | None = None
         self._log = OpenAdaptLog(self.path, openadapt_facts(run_id, self._facts), self._started_at)
+        self._log.num_epochs = state.num_train_epochs or 0
         self._evaluations = EvaluationFiles(self.path, Screenshots(self.path))
         self.heartbeat = Heartbeat(self._beat, layout.BEAT_SECONDS)
         self._try(lambda: self._open(parent, resumes=resumes))
@@ -84,7 +85,7 @@ class RunFolder:
         """Note that a training begins, or goes on."""
         self._state, self._standing, self._outcome, self._ended_at = state, "training", None, None
         self._begun_at, self._begun_step = time.time(), state.global_step
-        self._log.outcome = "running"
+        self._log.outcome, self._log.num_epochs = "running", state.num_train_epochs or 0
         self.heartbeat.start()
 
     def evaluates(self, evaluating: bool) -> None:
@@ -200,9 +201,7 @@ class RunFolder:
             self._log_written = now
             samples = state.global_step * int(self._facts.get("samples_per_step") or 0)
             with self._lock:
-                self._log.write(
-                    max_steps=state.max_steps, num_epochs=state.num_train_epochs or 0, samples_seen=samples
-                )
+                self._log.write(max_steps=state.max_steps, samples_seen=samples)
 
     def _try(self, write: Callable[[], None]) -> None:
         try:
