@@ -47,9 +47,11 @@ $(BIN)/python:
 
 # --no-compile: Python compiles what is imported when it is; that is a quarter of what pip would compile.
 $(VENV)/.installed-demo: $(BIN)/python pyproject.toml $(CONSTRAINTS)
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[wandb]"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[wandb,viewer]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[dev]"
+	@# Its own pages are made from our run folders; for that it needs nothing of the 540 MB that it depends on.
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps openadapt-ml==0.17.0
 	@touch $@ $(VENV)/.installed-demo

@@ -3,7 +3,7 @@
     python benchmarks/callback_cost.py [--events 100000] [--python OTHER/bin/python]
 
 Prints a Markdown table: time per log event of eight scalars (interleaved blocks, median), import time beyond
-`transformers.TrainerCallback`, and time and memory per event from the first to the last of many.
+`transformers.TrainerCallback`, and time and memory per event from the first to the last of many, run folder included.
 """
 
 from __future__ import annotations
@@ -46,8 +46,13 @@ def eight_scalars(step: int) -> dict[str, float]:
     }
 
 
-def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
-    """One log event of the stock callback alone, and one of ours beside a stock callback that stands aside."""
+def events(folder: Path, *, runs_dir: str = "") -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """One log event of the stock callback alone, and one of ours beside a stock callback that stands aside.
+
+    Args:
+        folder: The Trainer's output folder.
+        runs_dir: Where ours writes a run folder; without it none is written, as by the stock callback.
+    """
     from transformers import TrainerControl, TrainerState, TrainingArguments
     from transformers.integrations.integration_utils import WandbCallback
 
@@ -58,7 +63,11 @@ def events(folder: Path) -> tuple[Callable[[int], None], Callable[[int], None]]:
         return args, TrainerState(), TrainerControl()
 
     stock_class: Any = WandbCallback
-    stock, aside, ours = stock_class(), stock_class(), OpenAdaptWandbCallback(grounding=None, alerts=True)
+    stock, aside, ours = (
+        stock_class(),
+        stock_class(),
+        OpenAdaptWandbCallback(grounding=None, alerts=True, runs_dir=runs_dir),
+    )
     original = stock_class.on_log.__wrapped__  # as it is where this package isn't used
     theirs, mine = trainer_objects(), trainer_objects()
     ours.on_init_end(*mine)
@@ -92,9 +101,9 @@ def time_block(event: Callable[[int], None], first: int) -> float:
     return (time.perf_counter() - start) / BLOCK
 
 
-def compare(folder: Path, blocks: int) -> tuple[float, float, float]:
+def compare(folder: Path, blocks: int, *, runs_dir: str = "") -> tuple[float, float, float]:
     """Medians of stock and ours in seconds per event, and the median of the ratios of neighbouring blocks."""
-    stock_event, our_event = events(folder)
+    stock_event, our_event = events(folder, runs_dir=runs_dir)
     stock: list[float] = []
     ours: list[float] = []
     for block in range(blocks):
@@ -109,7 +118,7 @@ def grow(folder: Path, count: int) -> list[tuple[int, float, float]]:
     """`(events so far, median seconds per event, resident MiB)` for ten stretches of `count` events of ours."""
     from tqdm import tqdm
 
-    _, our_event = events(folder)
+    _, our_event = events(folder, runs_dir=str(folder / "runs"))
     process = psutil.Process()
     stretches = []
     for stretch in tqdm(range(10), desc="Log events", unit=f"x{count // 10}"):
@@ -143,6 +152,8 @@ def main() -> None:
         folder = Path(name)
         with offline_wandb(folder / "compare"):
             stock, ours, ratio = compare(folder, options.blocks)
+        with offline_wandb(folder / "with_folder"):
+            _, with_folder, _ = compare(folder, options.blocks, runs_dir=str(folder / "runs"))
         with offline_wandb(folder / "grow"):
             stretches = grow(folder, options.events)
 
@@ -150,6 +161,7 @@ def main() -> None:
     print("| what | measured | against |")
     print("| --- | --- | --- |")
     print(f"| a log event of 8 scalars | {ours * 1e6:.0f} µs | {ratio:.2f} x stock's {stock * 1e6:.0f} µs |")
+    print(f"| the same, with the run folder | {with_folder * 1e6:.0f} µs | {with_folder / stock:.2f} x stock's |")
     for version, seconds in imports:
         print(f"| import, transformers {version} | {seconds * 1e3:.0f} ms | beyond `transformers.TrainerCallback` |")
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import webbrowser
@@ -62,7 +63,7 @@ def view(  # noqa: PLR0917  # called by typer alone
 ) -> None:
     """Show the runs; see `VIEW_HELP`."""
     runs_dir = folder or choose_runs_dir(None) or Path(RUNS_DIR)
-    if not runs_dir.is_dir():
+    if not os.path.isdir(runs_dir):  # a Path's own method raises for a name that is too long
         _fail(
             f"there is no folder {runs_dir}. Trainings with OpenAdaptWandbCallback write it; `oaml view DIR` looks "
             "into another one."

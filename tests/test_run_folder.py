@@ -61,7 +61,7 @@ def test_without_w_and_b_there_is_none(offline: Path, screens: Path) -> None:
 def test_a_training_that_dies_says_so(offline: Path, screens: Path) -> None:
     callback = OpenAdaptWandbCallback(grounding=None)
     dying = trainer(screens, arguments(offline, eval_strategy="no"), [callback])
-    dying.training_step = _raise  # type: ignore[method-assign]
+    dying.training_step = _raise  # type: ignore[method-assign, assignment]
     with pytest.raises(ArithmeticError):
         dying.train()
     run = Runs(offline / "training_output").run(str(callback.run_id)).run()

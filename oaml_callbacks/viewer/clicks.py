@@ -119,7 +119,7 @@ class Clicks:
         for place in range(block * BLOCK, min((block + 1) * BLOCK, total)):
             line = lines.line_of(place)
             data = lines.raw(line) if line is not None else []
-            found.append(_answer(data[0], f"{answers}, line {line},") if data else None)
+            found.append(_answer(data[0], f"{answers}, line {line + 1},") if line is not None and data else None)
         return found
 
     def track(self, samples: str, evaluations: dict[str, str], block: int) -> dict[str, Any]:

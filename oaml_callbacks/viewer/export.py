@@ -47,10 +47,9 @@ def export_runs(folder: Path, out: Path, *, progress: bool = True) -> Written:
     Raises:
         ExportError: `out` holds something else, lies in a run folder, or can't be written to.
     """
-    _check(folder, out)
-    export = _Export(out, Pieces(Runs(folder)))
     try:
-        return export.write(progress=progress)
+        _check(folder, out)
+        return _Export(out, Pieces(Runs(folder))).write(progress=progress)
     except OSError as error:
         raise ExportError(f"{out} can't be written to: {error.strerror or error}") from None
 

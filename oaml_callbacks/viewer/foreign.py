@@ -16,11 +16,14 @@ from typing import Any
 from ..run_folder import layout
 from ..wilson import wilson_interval
 from .clicks import ABSENT, BLOCK, LETTERS, SCALE, TRACK_BLOCK
+from .history import thinned
 from .reading import MAX_NAME, Problem, Stamp, mapping, number, read_json, short, stamp, text, whole
 from .run_files import mark_best, safe_url
 
 TOLERANCE = 0.05
 MAX_ROWS = 200_000
+MAX_SHARE = 1e6
+"""Places further off are no places: with them distances would be no numbers."""
 SET = "eval"
 NOTE = (
     "Written by openadapt-ml: a click counts as right within 0.05 of the recorded one. Its log has no baseline, and "
@@ -134,7 +137,7 @@ class ForeignRun:
     def identity(self) -> str:
         """The run's id."""
         self._refresh()
-        return short(self._log.get("job_id")) or self.key.rpartition("/")[2]
+        return short(self._log.get("job_id")) or short(self.key.rpartition("/")[2])
 
     def row(self) -> dict[str, Any]:
         """The run's row in the list of runs."""
@@ -190,11 +193,14 @@ class ForeignRun:
         rows = [mapping(row) for row in losses] if isinstance(losses, list) else []
         series = {}
         for name, key in (("train/loss", "loss"), ("train/learning_rate", "lr")):
-            points = [(number(row.get("step")), number(row.get(key))) for row in rows]
-            points = [(step, value) for step, value in points if step is not None and value is not None]
-            every = max(1, len(points) // 1000)
-            series[name] = {"step": [p[0] for p in points[::every]], "value": [p[1] for p in points[::every]]}
-        return {"rows": len(rows), "series": series, "odd": [], "problems": []}
+            points = [
+                (step, value)
+                for row in rows
+                if (step := number(row.get("step"))) is not None and (value := number(row.get(key))) is not None
+            ]
+            series[name] = thinned([step for step, _ in points], [value for _, value in points])
+        problems = [] if losses is None or isinstance(losses, list) else ["`losses` is no list"]
+        return {"rows": len(rows), "series": series, "odd": [], "problems": problems}
 
     def samples(self, name: str) -> dict[str, Any]:
         """How many samples there are."""
@@ -310,7 +316,9 @@ class ForeignRun:
 
 def _point(action: Any) -> list[float] | None:
     x, y = number(action.get("x")), number(action.get("y"))
-    return [float(x), float(y)] if x is not None and y is not None else None
+    if x is None or y is None or max(abs(x), abs(y)) > MAX_SHARE:
+        return None
+    return [float(x), float(y)]
 
 
 def _unix(value: Any) -> float | None:

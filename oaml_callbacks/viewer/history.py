@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..run_folder import layout
+from ..run_folder.files import spelled
 from .lines import Lines
 from .reading import MAX_NAME, Problem, Stamp, number, parse_object, short
 
@@ -30,7 +32,7 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self._lines = Lines(folder, layout.HISTORY)
-        self._stamp: Stamp | None = None
+        self._begun = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -42,9 +44,9 @@ class History:
 
     def refresh(self) -> Stamp | None:
         """Read what has been added; gives the file's stamp."""
-        before = self._stamp
-        now = self._stamp = self._lines.refresh()
-        if before is not None and (now is None or now[0] != before[0] or len(self._lines) < self._read):
+        now = self._lines.refresh()
+        if self._lines.begun != self._begun:
+            self._begun = self._lines.begun
             self._forget()
         for line, data in self._lines.blocks(self._read):
             self._add(line, data)
@@ -68,7 +70,7 @@ class History:
             if found is not None:
                 self._append(name, float(step), float(found))
             elif _is_odd(value) and len(self._odd) < MAX_ODD:
-                self._odd.append({"key": short(name), "step": step, "value": str(value)})
+                self._odd.append({"key": short(name), "step": step, "value": str(spelled(value))})
 
     def _append(self, name: str, step: float, value: float) -> None:
         if name not in self._series:
@@ -87,21 +89,23 @@ class History:
             lines = ", ".join(map(str, self._broken[:5])) + (", …" if len(self._broken) > 5 else "")
             problems.append(f"{self._lines.name}: {len(self._broken)} lines are no JSON objects ({lines})")
         if self._dropped:
-            problems.append(f"{self._lines.name}: values of more than {MAX_SERIES} curves are left out")
+            most = f"{MAX_SERIES} curves, with names of {MAX_NAME} characters"
+            problems.append(f"{self._lines.name}: what goes beyond {most} is left out")
         return {
             "rows": self._read,
-            "series": {short(name): _thinned(*points) for name, points in sorted(self._series.items())},
+            "series": {short(name): thinned(*points) for name, points in sorted(self._series.items())},
             "odd": self._odd,
             "problems": problems,
         }
 
 
-def _thinned(steps: array[float], values: array[float]) -> dict[str, list[float]]:
+def thinned(steps: Sequence[float], values: Sequence[float]) -> dict[str, list[float]]:
+    """The points of a curve that are sent."""
     kept = _kept(values)
     return {"step": [_plain(steps[index]) for index in kept], "value": [values[index] for index in kept]}
 
 
-def _kept(values: array[float]) -> list[int] | range:
+def _kept(values: Sequence[float]) -> list[int] | range:
     """The indices of the points that are sent: all, or of each stretch the lowest and the highest, and the last."""
     total = len(values)
     if total <= MAX_POINTS:
@@ -120,4 +124,4 @@ def _is_odd(value: Any) -> bool:
 
 
 def _plain(step: float) -> float | int:
-    return int(step) if step.is_integer() else step
+    return int(step) if float(step).is_integer() else step

@@ -28,6 +28,8 @@ class Lines:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self.name = name
+        self.begun = 0
+        """How often it was begun anew: what was read of it before is of another file then."""
         self._stamp: Stamp | None = None
         self._starts = array("Q", [0])
         self._places: dict[int, int] | None = None
@@ -42,11 +44,13 @@ class Lines:
         if now == self._stamp:
             return now
         # A file that grows is one that is only added to; any other change makes it another file.
-        if self._stamp is None or now is None or now[0] != self._stamp[0] or now[1] < self._stamp[1]:
+        if self._stamp is None or now is None or now[0] != self._stamp[0] or now[1] <= self._stamp[1]:
             self._starts = array("Q", [0])
-        self._stamp, self._places = now, None
+            self.begun += 1
+        self._stamp, self._places = None, None  # if it can't be read, the next look tries again
         if now is not None:
             self._scan()
+        self._stamp = now
         return now
 
     def __len__(self) -> int:
@@ -99,13 +103,16 @@ class Lines:
         return parse_object(found[0], f"{self.name}, line {line + 1},")
 
     def line_of(self, place: int) -> int | None:
-        """The line whose object begins with `"sample": place`; `None` if there is none."""
+        """The line whose object begins with `"sample": place`; `None` if there is none.
+
+        A line that doesn't begin so stands for the sample of its own number.
+        """
         if self._places is None:
             found = self.raw(place)  # as a rule they are in the samples' order
             if found and (match := _PLACE.match(found[0])) and int(match.group(1)) == place:
                 return place
             self._places = {}
             for line, data in self.blocks():
-                if match := _PLACE.match(data):
-                    self._places[int(match.group(1))] = line
+                match = _PLACE.match(data)
+                self._places[int(match.group(1)) if match else line] = line
         return self._places.get(place)

@@ -73,8 +73,9 @@ class Pictures:
             _kind(data, relative)
             small = Picture(_small(data, relative), "image/jpeg", _etag(found))
         with self._lock:
-            self._cached[key] = small
-            self._bytes += len(small.data)
+            if key not in self._cached:  # another thread may have made it meanwhile
+                self._cached[key] = small
+                self._bytes += len(small.data)
             while self._bytes > MAX_CACHED:
                 self._bytes -= len(self._cached.popitem(last=False)[1].data)
         return small

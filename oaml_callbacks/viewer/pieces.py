@@ -23,6 +23,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -136,13 +137,22 @@ class Pieces:
             except OSError as error:
                 raise Problem(f"a file of the run can't be read: {error.strerror or error}") from None
 
+    def picture_folder(self, run: str) -> Path:
+        """Where the paths of a run's pictures begin.
+
+        Raises:
+            Problem: There is no such run.
+        """
+        with self._lock:  # by its id a run is looked for in files that a piece may be made of meanwhile
+            return self.runs.run(run).picture_folder()
+
     def run_list(self) -> dict[str, Any]:
         """The piece `runs`, as a value."""
         runs = self.runs.all()
         current = self.runs.current()
         rows = [{**run.row(), "current": run.key == current} for run in runs]
         rows.sort(key=lambda row: (-(row["started_at"] or row["seen_at"] or 0), row["key"]))
-        return {"runs": rows, "problems": self.runs.problems, "folder": self.runs.folder.name}
+        return {"runs": rows, "problems": self.runs.problems, "folder": short(self.runs.folder.name)}
 
     def _of_run(self, run: Run, name: str, kind: _Kind, arguments: list[str | int]) -> Piece:
         if kind.stamps is None:

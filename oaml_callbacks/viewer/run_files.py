@@ -10,7 +10,20 @@ from typing import Any
 from ..links import LinkError, check_url
 from ..run_folder import layout
 from .lines import Lines
-from .reading import MAX_NAME, Problem, Stamp, mapping, number, parse_object, read_json, short, stamp, text, whole
+from .reading import (
+    MAX_NAME,
+    Problem,
+    Stamp,
+    inside,
+    mapping,
+    number,
+    parse_object,
+    read_json,
+    short,
+    stamp,
+    text,
+    whole,
+)
 
 MAX_EVALUATIONS = 2000
 MAX_FACTS = 60
@@ -42,7 +55,7 @@ class RunFiles:
 
     def refresh(self) -> tuple[Stamp | None, ...]:
         """Read what has changed; gives the files' stamps."""
-        stamps = (stamp(self.folder, layout.RUN), stamp(self.folder, layout.PROGRESS), self._lines.refresh())
+        stamps = tuple(stamp(self.folder, name) for name in (layout.RUN, layout.PROGRESS, layout.EVALUATIONS))
         if stamps == self._stamps:
             return stamps
         before, self._stamps = self._stamps, stamps
@@ -65,6 +78,16 @@ class RunFiles:
     def _read_evaluations(self) -> None:
         found: dict[str, dict[str, Any]] = {}
         self.files, self.sets = {}, {}
+        try:
+            self._lines.refresh()
+            self._add_evaluations(found)
+        except (OSError, Problem) as error:
+            said = getattr(error, "strerror", None) or error
+            self._evaluation_problems.append(f"{self._lines.name} can't be read: {said}")
+        self.evaluations = sorted(found.values(), key=lambda one: (one["step"], not one["baseline"]))
+        mark_best(self.evaluations)
+
+    def _add_evaluations(self, found: dict[str, dict[str, Any]]) -> None:
         for line, data in self._lines.blocks():
             if not data.strip():
                 continue
@@ -81,8 +104,11 @@ class RunFiles:
             if len(found) >= MAX_EVALUATIONS:
                 self._evaluation_problems.append(f"only the first {MAX_EVALUATIONS} evaluations are read")
                 break
-        self.evaluations = sorted(found.values(), key=lambda one: (one["step"], not one["baseline"]))
-        mark_best(self.evaluations)
+        for name in dict.fromkeys(name for files in self.files.values() for name in files):
+            try:
+                inside(self.folder, name)
+            except Problem as problem:
+                self._evaluation_problems.append(f"{self._lines.name}: {problem}")
 
     # For the pages -----------------------------------------------------------------------------------------------
 
@@ -120,17 +146,16 @@ class RunFiles:
         step, begun_step = whole(progress.get("step")), whole(progress.get("begun_step"), 0)
         last = whole(progress.get("max_steps"))
         ended = number(progress.get("ended_at"))
-        per_second = None
+        per_second = left = None
         if at is not None and begun is not None and step is not None and begun_step is not None:
             seconds = (ended or at) - begun
-            per_second = (step - begun_step) / seconds if seconds > 0 and step > begun_step else None
+            per_second = _share(step - begun_step, seconds) if seconds > 0 and step > begun_step else None
         samples = number(facts.get("samples_per_step"))
-        left = None
         if per_second and last is not None and step is not None and ended is None:
-            left = max(0, last - step) / per_second
+            left = _share(max(0, last - step), per_second)
         return {
             "steps_per_second": per_second,
-            "samples_per_second": per_second * samples if per_second and samples else None,
+            "samples_per_second": number(per_second * samples) if per_second and samples else None,
             "seconds_left": left,
             "ended_at": ended,
             "begun_step": begun_step,
@@ -141,7 +166,7 @@ class RunFiles:
     def names(self) -> dict[str, Any]:
         """The run's names."""
         about, facts = self.about, mapping(self.about.get("facts"))
-        identity = short(about.get("id")) or self.key.rpartition("/")[2]
+        identity = short(about.get("id")) or short(self.key.rpartition("/")[2])
         return {
             "key": self.key,
             "id": identity,
@@ -186,6 +211,14 @@ def safe_url(value: Any) -> str | None:
     try:
         return check_url("url", value) if isinstance(value, str) and len(value) < 2000 else None
     except LinkError:
+        return None
+
+
+def _share(count: float, of: float) -> float | None:
+    """`count / of`; `None` for what is too large to be true."""
+    try:
+        return number(count / of)
+    except OverflowError:
         return None
 
 

@@ -65,7 +65,7 @@ class Runs:
             return self._run(named[0])
         if named:
             raise Problem(f"several runs are called {short(key)}: {', '.join(map(short, named[:5]))}")
-        raise Problem(f"there is no run {short(key)} in {self.folder.name}")
+        raise Problem(f"there is no run {short(key)} in {short(self.folder.name)}")
 
     def current(self) -> str | None:
         """The key of the run that `current` names."""
@@ -82,7 +82,7 @@ class Runs:
     def _run(self, key: str) -> Run:
         folder = self._found[key]
         kept = self._kept.pop(key, None)
-        own = (folder / layout.OWN).is_dir()
+        own = _is_own(folder)
         if kept is None or kept.foreign is own or kept.folder != folder:
             kept = OwnRun(folder, key) if own else ForeignRun(folder, key)
         self._kept[key] = kept  # the one asked for last stays longest
@@ -103,7 +103,7 @@ class Runs:
 
     def _below(self) -> Iterator[tuple[str, Path]]:
         if _is_run(self.folder):
-            yield self.folder.name, self.folder
+            yield _as_text(self.folder.name), self.folder
             return
         waiting, looked = [("", self.folder, 0)], 0
         while waiting:
@@ -113,7 +113,7 @@ class Runs:
                 if looked > MAX_FOLDERS:
                     self.problems.append(f"only {MAX_FOLDERS:,} folders are looked into")
                     return
-                key, path = f"{prefix}{entry.name}", Path(entry.path)
+                key, path = f"{prefix}{_as_text(entry.name)}", Path(entry.path)
                 if _is_run(path):
                     yield key, path
                 elif depth + 1 < MAX_DEPTH and entry.name not in _NO_RUNS_IN and not _is_checkpoint(entry.name):
@@ -130,11 +130,19 @@ def _folders(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_run(folder: Path) -> bool:
-    own = folder / layout.OWN
-    if own.is_dir() and not own.is_symlink() and any((folder / name).exists() for name in _MARKS):
-        return True
     log = folder / layout.TRAINING_LOG
-    return log.is_file() and not log.is_symlink()
+    return _is_own(folder) or (os.path.isfile(log) and not os.path.islink(log))
+
+
+def _is_own(folder: Path) -> bool:
+    own = folder / layout.OWN
+    # Of os.path, since a Path's own methods raise for a folder that isn't ours to look into.
+    return os.path.isdir(own) and not os.path.islink(own) and any(os.path.exists(folder / name) for name in _MARKS)
+
+
+def _as_text(name: str) -> str:
+    """A file's name that may not be UTF-8 as text that is."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 _MARKS = (layout.RUN, layout.PROGRESS, layout.HISTORY, layout.EVALUATIONS)

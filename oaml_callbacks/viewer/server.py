@@ -32,8 +32,7 @@ def make_app(folder: Path, *, hosts: Iterable[str], token: str | None = None, po
         token: See [`Guard`].
         port: Where it will listen.
     """
-    runs = Runs(folder)
-    pieces, pictures = Pieces(runs), Pictures()
+    pieces, pictures = Pieces(Runs(folder)), Pictures()
 
     # Plain functions: they read files, so Starlette runs them in threads.
     def data(request: Request) -> Response:
@@ -41,10 +40,10 @@ def make_app(folder: Path, *, hosts: Iterable[str], token: str | None = None, po
         return _cached(request, piece.body, piece.compressed, piece.etag, "application/json")
 
     def picture(request: Request) -> Response:
-        return _picture(request, pictures.picture(*_picture_place(runs, request)))
+        return _picture(request, pictures.picture(*_picture_place(pieces, request)))
 
     def thumbnail(request: Request) -> Response:
-        return _picture(request, pictures.thumbnail(*_picture_place(runs, request)))
+        return _picture(request, pictures.thumbnail(*_picture_place(pieces, request)))
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
@@ -70,9 +69,8 @@ def make_app(folder: Path, *, hosts: Iterable[str], token: str | None = None, po
     )
 
 
-def _picture_place(runs: Runs, request: Request) -> tuple[Path, str]:
-    run = runs.run(request.query_params.get("run", ""))
-    return run.picture_folder(), request.query_params.get("path", "")
+def _picture_place(pieces: Pieces, request: Request) -> tuple[Path, str]:
+    return pieces.picture_folder(request.query_params.get("run", "")), request.query_params.get("path", "")
 
 
 def _picture(request: Request, picture: Picture) -> Response:

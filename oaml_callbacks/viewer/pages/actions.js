@@ -23,8 +23,8 @@ export function actionsOf(workspace) {
     trail: () => toggle("trail"),
     zoom: () => toggle("zoom"),
     misses: () => source.embeddedRun === null && toggle("misses"),
-    nextFilter: () => view.change({ show: following(usableFilters(workspace), view.state.show || "all", "all") }),
-    nextSort: () => view.change({ sort: following(SORTS.map((sort) => sort.name), view.state.sort, "") }),
+    nextFilter: () => nextFilter(workspace),
+    nextSort: () => workspace.changeFilter({ sort: following(SORTS.map((sort) => sort.name), view.state.sort, "") }),
     search: () => workspace.filterBar.focusSearch(),
     compare: () => byId("compare").focus(),
     dashboard: () => openDashboard(view.state.run),
@@ -56,8 +56,10 @@ function stepEvaluation({ data, evaluation, view }, by) {
   if (next) view.change({ eval: next.key }, { step: true });
 }
 
-function usableFilters({ lists }) {
-  return FILTERS.filter((filter) => isAvailable(filter, lists)).map((filter) => filter.name);
+function nextFilter(workspace) {
+  const { lists, view } = workspace;
+  const names = FILTERS.filter((filter) => isAvailable(filter, lists)).map((filter) => filter.name);
+  workspace.changeFilter({ show: following(names, view.state.show || "all", "all") });
 }
 
 /* The name after `now`, the first one after the last; the one that is the state's own is written as "". */

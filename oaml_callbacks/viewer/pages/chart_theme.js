@@ -1,6 +1,7 @@
 /* How the charts look: the page's colours and type, as Plotly takes them. */
 
 const SERIES = 6;
+const PRINTED_WIDTH = 640; // px: an A4 page's, upright, less its margins
 const FEWEST_STEPS = 10;
 const MARGIN = { l: 62, r: 18, t: 14, b: 36 };
 
@@ -23,6 +24,7 @@ export function readTheme() {
 export function chartLayout(theme, yaxis, { margin, ...more } = {}) {
   return {
     autosize: true,
+    width: matchMedia("print").matches ? PRINTED_WIDTH : undefined,
     uirevision: "kept", // What the reader zoomed or hid stays so while the run goes on.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // A finger scrolls the page.
     hovermode: "closest",

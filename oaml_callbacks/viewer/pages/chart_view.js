@@ -17,7 +17,7 @@ const CONFIG = {
  */
 export function chartView(element, onPoint) {
   const plot = h("div", { class: "plot", role: "img", hidden: true });
-  const words = h("p", { class: "no-chart muted" });
+  const words = h("p", { class: "no-chart muted", hidden: true });
   replace(element, words, plot);
   let drawn; // What is drawn, as text
   let wanted;

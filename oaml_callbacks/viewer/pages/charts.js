@@ -14,14 +14,19 @@ export function accuracyFigure(sets, theme) {
   const styled = drawn.map((set) => ({ ...set, ...styleOf(sets.indexOf(set), theme) }));
   const based = styled.filter((set) => isNumber(set.baseline?.accuracy));
   return {
-    data: styled.flatMap((set) => [...band(set), line(set, several), baseMark(set, several), bestMark(set, theme, several)]),
+    data: styled.flatMap((set) => [
+      ...band(set),
+      line(set, several),
+      baseMark(set, several),
+      bestMark(set, theme, several),
+    ]),
     layout: chartLayout(theme, { title: "accuracy (%)", autorangeoptions: { include: 10 } }, {
       showlegend: several,
       margin: { r: 24, t: several ? 40 : 26 },
       shapes: based.map((set) => baseLine(set)),
       annotations: based.map((set, index) => baseNote(set, index, theme, several)),
     }),
-    label: ["Grounding accuracy over optimizer steps.", ...drawn.map((set) => accuracyWords(set, several))].join(" "),
+    label: inWords("Grounding accuracy", drawn, accuracyWords),
   };
 }
 
@@ -56,7 +61,7 @@ function plainFigure(sets, theme, { title, name, value, words }) {
       name: plain(set.name),
     })),
     layout: chartLayout(theme, { title }, several ? { showlegend: true, margin: { t: 40 } } : {}),
-    label: `${name} over optimizer steps. ${drawn.map((set) => latestWords(set, words, several)).join(" ")}`,
+    label: inWords(name, drawn, (set) => latestWords(set, words)),
   };
 }
 
@@ -64,7 +69,7 @@ function styleOf(index, theme) {
   return { colour: theme.series[index % theme.series.length], symbol: SYMBOLS[index % SYMBOLS.length] };
 }
 
-/** A trace of evaluations: `value` gives a point's height, `words` what is told of it. Each point knows its evaluation. */
+/** A trace of evaluations, which its points know: `value` gives a point's height, `words` what is told of it. */
 function points(evaluations, value, words) {
   const there = evaluations.filter((evaluation) => isNumber(evaluation.step) && isNumber(value(evaluation)));
   return {
@@ -137,7 +142,7 @@ function bestMark(set, theme, several) {
     ...points([set.best].filter(Boolean), accuracyOf, (evaluation) => accuracyNote(evaluation, several)),
     mode: "markers+text",
     cliponaxis: false,
-    text: `best ${percent(set.best?.accuracy)}`,
+    text: several ? "best" : `best ${percent(set.best?.accuracy)}`,
     textposition: isLast ? "top left" : "top center",
     textfont: { color: theme.text, size: 12 },
     marker: { color: set.colour, symbol: "star", size: 16, line: { color: theme.panel, width: 1.5 } },
@@ -162,6 +167,8 @@ function baseNote(set, index, theme, several) {
     xanchor: "right",
     y: accuracyOf(set.baseline),
     yanchor: "bottom",
+    bgcolor: theme.panel,
+    borderpad: 1,
     font: { color: several ? set.colour : theme.muted },
   };
 }
@@ -175,26 +182,36 @@ function scaled(share) {
 }
 
 function accuracyNote(evaluation, several) {
+  const { accuracy, correct, samples } = evaluation;
   const range = interval(evaluation);
-  const amount = isNumber(evaluation.correct) ? `<br>${count(evaluation.correct)} of ${count(evaluation.samples)} correct` : "";
-  return `<b>${percent(evaluation.accuracy)}</b>${range ? ` (95 %: ${range})` : ""}${amount}<br>${place(evaluation, several)}`;
+  const lines = [
+    `<b>${percent(accuracy)}</b>${range ? ` (95 %: ${range})` : ""}`,
+    isNumber(correct) ? `${count(correct)} of ${count(samples)} correct` : null,
+    place(evaluation, several),
+  ];
+  return lines.filter(Boolean).join("<br>");
 }
 
 function place(evaluation, several) {
   return plain(evaluationName(evaluation, several ? 2 : 1));
 }
 
-function accuracyWords(set, several) {
-  const range = interval(set.latest);
-  const parts = [
-    set.latest ? `latest ${percent(set.latest.accuracy)}${range ? ` (95 % interval ${range})` : ""} at ${evaluationName(set.latest)}` : null,
-    set.best ? `best ${percent(set.best.accuracy)} at ${evaluationName(set.best)}` : null,
-    set.baseline ? `base model ${percent(set.baseline.accuracy)}` : null,
-  ];
-  return `${several ? `${set.name}: ` : ""}${parts.filter(Boolean).join(", ")}.`;
+function inWords(name, sets, words) {
+  const told = sets.map((set) => (sets.length > 1 ? `${set.name}: ${words(set)}` : words(set)));
+  return `${name} over optimizer steps: ${told.join("; ")}. The table of evaluations tells the same.`;
 }
 
-function latestWords(set, words, several) {
+function accuracyWords({ latest, best, baseline }) {
+  const range = interval(latest) ? ` (95 % interval ${interval(latest)})` : "";
+  const parts = [
+    latest ? `latest ${percent(latest.accuracy)}${range} at ${evaluationName(latest)}` : null,
+    best ? `best ${percent(best.accuracy)} at ${evaluationName(best)}` : null,
+    baseline ? `base model ${percent(baseline.accuracy)}` : null,
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+function latestWords(set, words) {
   const latest = set.evaluations.at(-1);
-  return `${several ? `${set.name}: ` : ""}latest ${words(latest)} at ${evaluationName(latest)}.`;
+  return `latest ${words(latest)} at ${evaluationName(latest)}`;
 }

@@ -26,6 +26,7 @@ const showOdd = whenChanged((odd) => {
 
 let run; // As it was last read
 let history = {};
+let historyError = null;
 
 start();
 
@@ -91,14 +92,12 @@ function showHeader() {
   ];
   setText(byId("details"), details.filter(Boolean).join(" · "));
   byId("died").hidden = run.state !== "died";
-  setText(
-    byId("died"),
-    `No sign of life for ${duration(now - run.seen_at)}: the process or its machine is gone. Last seen ${time(run.seen_at)}.`,
-  );
+  const silence = `No sign of life for ${duration(now - run.seen_at)}`;
+  setText(byId("died"), `${silence}: the process or its machine is gone. Last seen ${time(run.seen_at)}.`);
 }
 
 function showAllProblems() {
-  showProblems([...(run.problems ?? []), ...(history.problems ?? [])]);
+  showProblems([...(run.problems ?? []), ...(history.problems ?? []), historyError].filter(Boolean));
 }
 
 let reading = false;
@@ -113,14 +112,15 @@ async function readHistory() {
       const mark = markOf(run);
       history = await source.history(key);
       readMark = mark;
+      historyError = null;
       charts.showHistory(history);
       showOdd(history.odd);
-      showAllProblems();
     }
   } catch (error) {
-    showProblems([...(run.problems ?? []), error.message]);
+    historyError = error.message;
   }
   reading = false;
+  showAllProblems();
 }
 
 function markOf({ step, evaluations, state, seen_at }) {

@@ -10,6 +10,7 @@ export class EvaluationStrip {
     this.element = element;
     this.onChoose = onChoose;
     this.cells = new Map();
+    new ResizeObserver(() => this.reveal()).observe(element);
   }
 
   /**
@@ -22,7 +23,9 @@ export class EvaluationStrip {
     const keys = evaluations.map((evaluation) => evaluation.key);
     if (keys.join("\n") !== [...this.cells.keys()].join("\n")) this.build(evaluations);
     for (const evaluation of evaluations) this.mark(evaluation, track.get(evaluation.key)?.letter, current);
-    this.reveal(this.cells.get(current));
+    this.current = this.cells.get(current);
+    this.reveal();
+    if (this.element.contains(document.activeElement)) this.current.focus({ preventScroll: true });
   }
 
   /** @private */
@@ -52,12 +55,11 @@ export class EvaluationStrip {
   }
 
   /* scrollIntoView would scroll the page, too. @private */
-  reveal(cell) {
+  reveal() {
+    const { current: cell, element } = this;
     if (!cell) return;
-    const { element } = this;
     const start = cell.offsetLeft - element.offsetLeft;
     const isSeen = start >= element.scrollLeft && start + cell.offsetWidth <= element.scrollLeft + element.clientWidth;
     if (!isSeen) element.scrollLeft = start - (element.clientWidth - cell.offsetWidth) / 2;
-    if (element.contains(document.activeElement)) cell.focus({ preventScroll: true });
   }
 }

@@ -10,7 +10,7 @@ const rows = new Map(); // {shown, element} by the evaluation's key
 
 /** Show the run's evaluations. */
 export function showEvaluations(run) {
-  const evaluations = allEvaluations(run).toReversed();
+  const evaluations = allEvaluations(run).sort((a, b) => (b.step ?? -1) - (a.step ?? -1));
   const several = evaluationSets(run).length > 1;
   byId("evaluations").classList.toggle("several", several);
   byId("evaluations").hidden = !evaluations.length;
@@ -29,24 +29,32 @@ function rowOf(run, evaluation, index) {
 function evaluationRow(run, evaluation) {
   const range = interval(evaluation);
   const url = viewerUrl(run, evaluation.key);
+  const best = evaluation.best ? h("span", { class: "chip right" }, "best") : null;
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, nameLink(url, evaluation), evaluation.best ? h("span", { class: "chip right" }, "best") : null),
+    h("th", { scope: "row" }, h("a", { href: url }, capital(evaluationName(evaluation))), best),
     h("td", { class: "set" }, text(evaluation.set)),
-    cell("accuracy", h("strong", {}, percent(evaluation.accuracy)), range ? h("span", { class: "muted" }, ` ${range}`) : null),
-    cell("correct", isNumber(evaluation.correct) ? `${count(evaluation.correct)} of ${count(evaluation.samples)}` : "–"),
+    cell("accuracy", h("strong", {}, percent(evaluation.accuracy)), " ", h("span", { class: "muted" }, range)),
+    cell("correct", correctText(evaluation)),
     cell("distance", number(evaluation.distance)),
     cell("readable", percent(evaluation.parsed)),
     cell("fixed", count(evaluation.fixed)),
     cell("broken", count(evaluation.broken)),
-    h("td", { class: "links" }, h("a", { href: url, "aria-label": `Answers of ${evaluationName(evaluation)}` }, "Answers")),
+    h("td", { class: "links" }, answersLink(url, evaluation)),
   );
 }
 
-function nameLink(url, evaluation) {
-  const name = evaluationName(evaluation);
-  return h("a", { href: url }, name.charAt(0).toUpperCase() + name.slice(1));
+function answersLink(url, evaluation) {
+  return h("a", { href: url, "aria-label": `Answers of ${evaluationName(evaluation)}` }, "Answers");
+}
+
+function correctText({ correct, samples }) {
+  return isNumber(correct) ? `${count(correct)} of ${count(samples)}` : text(null);
+}
+
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function cell(label, ...children) {

@@ -28,7 +28,10 @@ export function lossFigure(history, sets, theme) {
       // Where there is no number there is no height: its own axis, from 0 to 1.
       yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
     }),
-    label: `Loss over optimizer steps. ${lines.map(lineWords).join(" ")}${odd.length ? ` No number at ${odd.length} places.` : ""}`,
+    label: inWords("Loss", [
+      ...lines.map((line) => `${line.name} ${lineWords(line)}`),
+      odd.length ? `no number at ${count(odd.length)} places` : null,
+    ]),
   };
 }
 
@@ -40,7 +43,7 @@ export function rateFigure(history, theme) {
   return {
     data: [trace(line)],
     layout: chartLayout(theme, { title: "learning rate", exponentformat: "power" }),
-    label: `Learning rate over optimizer steps. ${lineWords(line)}`,
+    label: inWords("Learning rate", [lineWords(line)]),
   };
 }
 
@@ -59,7 +62,8 @@ function lossName(key) {
 
 function readSeries(history, key) {
   const { step, value } = history.series?.[key] ?? {};
-  const there = (step ?? []).map((x, index) => ({ x, y: value?.[index] })).filter(({ x, y }) => isNumber(x) && isNumber(y));
+  const points = (step ?? []).map((x, index) => ({ x, y: value?.[index] }));
+  const there = points.filter(({ x, y }) => isNumber(x) && isNumber(y));
   return { x: there.map((point) => point.x), y: there.map((point) => point.y) };
 }
 
@@ -72,9 +76,13 @@ function trace({ key, name, colour, x, y }) {
     name: plain(name),
     line: { color: colour, width: key.startsWith("eval/") ? 2 : 1.5 },
     marker: { color: colour, size: key.startsWith("eval/") && x.length <= FEW ? 7 : 4 },
-    hovertext: x.map((step, index) => `<b>${figure(y[index])}</b><br>${plain(name)}, step ${count(step)}`),
+    hovertext: x.map((step, index) => hoverWords(figure(y[index]), name, step)),
     hoverinfo: "text",
   };
+}
+
+function hoverWords(value, name, step) {
+  return `<b>${value}</b><br>${plain(name)}, step ${count(step)}`;
 }
 
 /** A dotted line over the chart's height, and a cross at its foot that tells what was logged. */
@@ -97,13 +105,17 @@ function oddTraces(odd, theme) {
     y: odd.map(() => 0.05),
     cliponaxis: false,
     marker: { color: theme.wrong, symbol: "x", size: 9 },
-    hovertext: odd.map((item) => `<b>${plain(text(item.value))}</b><br>${plain(lossName(item.key))}, step ${count(item.step)}`),
+    hovertext: odd.map((item) => hoverWords(plain(text(item.value)), lossName(item.key), item.step)),
     hoverinfo: "text",
   };
   return [lines, crosses];
 }
 
-function lineWords({ name, x, y }) {
+function inWords(name, parts) {
+  return `${name} over optimizer steps: ${parts.filter(Boolean).join("; ")}.`;
+}
+
+function lineWords({ x, y }) {
   const lowest = y.reduce((least, value) => Math.min(least, value));
-  return `${name}: latest ${figure(y.at(-1))} at step ${count(x.at(-1))}, lowest ${figure(lowest)}.`;
+  return `latest ${figure(y.at(-1))} at step ${count(x.at(-1))}, lowest ${figure(lowest)}`;
 }

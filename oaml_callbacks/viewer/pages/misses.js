@@ -9,11 +9,9 @@ import { source } from "./source.js";
 const PARTS = 10000;
 /** Points drawn at most: each is an element, and more than these can't be told apart. */
 const MOST_POINTS = 2500;
-const BINS = 40;
+const BINS = 48;
 /** More points than these are drawn smaller. */
 const MANY_POINTS = 300;
-/** Pixels of width below which there is no room for the colours' scale. */
-const NARROW = 560;
 
 export class MissesPicture {
   /** @param {HTMLElement} element to fill  @param {function} onOpen called with a sample's index */
@@ -39,7 +37,7 @@ export class MissesPicture {
     try {
       const plotly = await source.plotly();
       if (misses !== this.drawn) return;
-      await plotly.react(this.chart, traces(misses, this.chart.clientWidth), layout(misses), { responsive: true, displayModeBar: false });
+      await plotly.react(this.chart, traces(misses), layout(misses), { responsive: true, displayModeBar: false });
       this.chart.removeAllListeners("plotly_click");
       this.chart.on("plotly_click", ({ points }) => {
         const point = points.find((one) => one.customdata !== undefined);
@@ -69,30 +67,35 @@ export function missesSentence(misses) {
   return `Mean offset: ${across}, ${down}; ${misses.length === 1 ? "one miss" : `${count(misses.length)} misses`}${drawn}.`;
 }
 
-function traces(misses, width) {
+function traces(misses) {
   const every = Math.max(1, misses.length / MOST_POINTS);
   const points = Array.from({ length: Math.min(misses.length, MOST_POINTS) }, (_, at) => misses[Math.floor(at * every)]);
-  return [heat(misses, width), dots(points)];
+  return [heat(misses), dots(points)];
 }
 
-function heat(misses, width) {
-  // What is empty is left as it is; one miss is already seen.
-  const colours = [[0, "rgba(0, 0, 0, 0)"], [1e-6, colour("--accent-soft")], [1, colour("--accent")]];
-  const bins = (axis) => {
-    const [start, end] = range(misses, axis);
-    return { start, end, size: (end - start) / BINS };
-  };
+/* How many misses fall where. The root of the count: one crowded place would leave the rest without colour. */
+function heat(misses) {
+  const [across, down] = [bins(misses, "x"), bins(misses, "y")];
+  const z = Array.from({ length: BINS }, () => new Array(BINS).fill(null));
+  for (const { x, y } of misses) z[down.of(y)][across.of(x)] += 1;
   return {
-    type: "histogram2d",
-    x: misses.map((miss) => miss.x),
-    y: misses.map((miss) => miss.y),
-    xbins: bins("x"),
-    ybins: bins("y"),
-    colorscale: colours,
-    showscale: width > NARROW,
-    colorbar: { title: { text: "misses" }, thickness: 10, outlinewidth: 0 },
+    type: "heatmap",
+    z: z.map((row) => row.map((misses) => misses && Math.sqrt(misses))),
+    x0: across.start + across.size / 2,
+    dx: across.size,
+    y0: down.start + down.size / 2,
+    dy: down.size,
+    zmin: 0,
+    colorscale: [[0, colour("--panel-2")], [1, colour("--accent")]],
+    showscale: false,
     hoverinfo: "skip",
   };
+}
+
+function bins(misses, axis) {
+  const [start, end] = range(misses, axis);
+  const size = (end - start) / BINS;
+  return { start, size, of: (value) => Math.min(BINS - 1, Math.floor((value - start) / size)) };
 }
 
 function dots(points) {

@@ -8,14 +8,16 @@ const COPIED_FOR = 2000; // ms
 
 /** Show the link to W&B, or the command that sends the run there. */
 export const showWandb = whenChanged((url, command) => {
-  replace(byId("wandb"), url ? pageLink(url) : command ? syncCommand(command) : h("p", { class: "muted" }, "No page in W&B."));
+  const nowhere = h("p", { class: "muted" }, "This run has no page in W&B.");
+  replace(byId("wandb"), url ? pageLink(url) : command ? syncCommand(command) : nowhere);
 });
 
 /** Show the run's configuration. */
 export const showConfig = whenChanged((config) => {
   const entries = Object.entries(config ?? {});
   byId("config-panel").hidden = !entries.length;
-  replace(byId("config"), entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, valueText(value)))));
+  const rows = entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, valueText(value))));
+  replace(byId("config"), rows);
 });
 
 function valueText(value) {

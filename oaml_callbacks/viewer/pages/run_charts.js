@@ -7,6 +7,7 @@ import { byId } from "./dom.js";
 import { lossFigure, rateFigure } from "./loss_charts.js";
 import { viewerUrl } from "./page_links.js";
 import { evaluationSets } from "./run_sets.js";
+import { whenChanged } from "./update.js";
 
 /** The charts of the run; `showRun(run)` and `showHistory(history)` bring them up to date. */
 export function runCharts(key) {
@@ -24,7 +25,7 @@ export function runCharts(key) {
     rate: view("rate-chart"),
   };
   let sets = [];
-  let history = {};
+  let history; // Unknown until it has been read
   let yet = " yet";
 
   function draw() {
@@ -33,17 +34,20 @@ export function runCharts(key) {
     show.accuracy(accuracyFigure(sets, theme), noEvaluation);
     show.distance(distanceFigure(sets, theme), noEvaluation);
     show.readable(readableFigure(sets, theme), noEvaluation);
+    if (!history) return;
     show.loss(lossFigure(history, sets, theme), `No loss has been logged${yet}.`);
     show.rate(rateFigure(history, theme), `No learning rate has been logged${yet}.`);
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", draw);
+  const showEvaluated = whenChanged((run) => {
+    sets = evaluationSets(run);
+    yet = run.state === "ended" || run.state === "died" ? "" : " yet";
+    draw();
+  });
+
   return {
-    showRun(run) {
-      sets = evaluationSets(run);
-      yet = run.state === "ended" || run.state === "died" ? "" : " yet";
-      draw();
-    },
+    showRun: ({ state, sets, evaluations }) => showEvaluated({ state, sets, evaluations }),
     showHistory(newer) {
       history = newer;
       draw();

@@ -51,7 +51,7 @@ function setCard(name) {
 /** With several sets their names are the titles, and it is said here what the figures are. */
 function samplesText(set, several) {
   const samples = isNumber(set.samples) ? `${count(set.samples)} samples` : "";
-  return several ? ["grounding accuracy", samples].filter(Boolean).join(", ") : samples;
+  return several ? ["accuracy", samples].filter(Boolean).join(", ") : samples;
 }
 
 function label(name, evaluation) {
@@ -81,7 +81,8 @@ function noteText(kind, range) {
 
 /** A line from 0 to 100 % with the interval, the latest, the best and the base model's marked on it. */
 function accuracyScale() {
-  const marks = Object.fromEntries(["range", "base", "best", "latest"].map((kind) => [kind, h("span", { class: kind })]));
+  const kinds = ["range", "base", "best", "latest"]; // The later ones lie over the earlier ones
+  const marks = Object.fromEntries(kinds.map((kind) => [kind, h("span", { class: kind })]));
   const element = h("div", { class: "scale", "aria-hidden": "true" }, Object.values(marks));
   return {
     element,

@@ -26,7 +26,7 @@ function start() {
   bindControls();
   bindShortcuts([
     { key: "/", what: "Search", run: () => byId("search").focus() },
-    { key: "c", what: "Compare the two ticked runs", run: () => byId("compare-link").hidden || byId("compare-link").click() },
+    { key: "c", what: "Compare the two ticked runs", run: () => ticked.size === 2 && byId("compare-link").click() },
   ]);
   source.poll(() => source.runs(), onRuns, SECONDS);
   setInterval(tellTimes, 5000);
@@ -49,10 +49,8 @@ function onRuns(answer, error) {
 function showEmpty(folder) {
   byId("list").hidden = !runs.length;
   byId("empty").hidden = runs.length > 0;
-  setText(
-    byId("empty"),
-    `No runs in ${folder ?? "this folder"} yet. A training with OpenAdaptWandbCallback and report_to="wandb" writes one.`,
-  );
+  const hint = 'A training with OpenAdaptWandbCallback and report_to="wandb" writes one.';
+  setText(byId("empty"), `No runs in ${folder ?? "this folder"} yet. ${hint}`);
   const running = runs.filter((run) => stateGroup(run) === "running").length;
   const amount = runs.length === 1 ? "1 run" : `${count(runs.length)} runs`;
   setText(byId("summary"), [folder, amount, running ? `${count(running)} running` : null].filter(Boolean).join(" · "));

@@ -16,14 +16,18 @@ export function bindShortcuts(list) {
   actions.set("?", open);
   document.addEventListener("keydown", (event) => {
     const action = actions.get(event.key);
-    if (!action || isTyping(event) || dialog.open) return;
+    if (!action || dialog.open || hasModifier(event) || isTyping(event.target)) return;
     event.preventDefault();
     action();
   });
 }
 
-function isTyping(event) {
-  return event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea");
+function hasModifier(event) {
+  return event.ctrlKey || event.metaKey || event.altKey;
+}
+
+function isTyping(element) {
+  return element.matches("input:not([type=checkbox]), select, textarea");
 }
 
 function helpDialog(list) {

@@ -34,7 +34,7 @@ function start() {
   stopLooking = source.poll(() => source.run(run), look, LOOK);
   otherRuns(run).then((runs) => {
     others = runs;
-    header.showOthers(others, view.state.with);
+    if (workspace) header.showOthers(others, view.state.with);
   });
 }
 
