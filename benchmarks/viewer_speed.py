@@ -34,9 +34,13 @@ from tests.browser import chromium, executable
 LARGE = "large"
 OPENINGS = 5
 
+# An SVG's picture doesn't tell whether it is there; the same picture asked for again does.
 PICTURE = """() => {
-  const image = document.querySelector("svg image, svg .screenshot, .screen image");
-  return image && document.querySelector("[data-ready=picture]");
+  const image = document.querySelector("svg.screen image");
+  if (!image || !document.querySelector("svg.screen .target")) return false;
+  const probe = new Image();
+  probe.src = image.getAttribute("href");
+  return probe.complete && probe.naturalWidth > 0;
 }"""
 
 
@@ -160,7 +164,7 @@ def print_table(options: argparse.Namespace, address: str, server: psutil.Proces
         f"the list of {options.runs:,} runs": open_often(
             browser,
             address,
-            f"() => document.querySelectorAll('[data-key]').length >= {options.runs}",
+            f"() => document.querySelectorAll('tbody tr').length >= {options.runs}",
             "html",
         ),
         f"a run of {options.samples:,} samples and {options.evaluations} evaluations, clicks": open_often(

@@ -22,6 +22,7 @@ from oaml_callbacks.keys import MAX_KEY, media_key, trainer_key
 from oaml_callbacks.sft import SFTDataset
 from oaml_callbacks.testing import RecordedRun
 from oaml_callbacks.values import MAX_FILE_NAME, fit_file_name, fit_name, fit_tags
+from oaml_callbacks.viewer.runs import Runs
 
 from . import builders
 from .graded import INSIDE, Told, graded, report
@@ -237,8 +238,18 @@ def test_a_training_among_hostile_text_is_whole_and_is_read_back_as_text(
     assert len(files) == 2 * len(SETS)
     assert all(len(line) < 20_000 for file in files for line in file.read_text(encoding="utf-8").splitlines())
 
-    # Nothing lies outside the run's own folder.
+    # The run folder: all of it can be read, and its files' names are its own.
+    (own,) = [path for path in (offline / "training_output").iterdir() if not path.is_symlink()]
+    found = Runs(own.parent).run(own.name)
+    assert len(found.run()["sets"]) == len(SETS)
+    for evaluation in found.run()["evaluations"]:
+        assert set(found.verdicts(evaluation["key"])["outcome"]) <= set("cnweup")
+        assert all(len(answer["answer"]) < 5000 for answer in found.answers(evaluation["key"], 0) if answer)
+    assert all(path.name.isascii() and len(path.name) < 150 for path in own.rglob("*"))
+
+    # Nothing lies outside these two.
     outside = [path for path in offline.rglob("*") if path.is_file() and not path.is_relative_to(folder / "wandb")]
+    outside = [path for path in outside if not path.is_relative_to(own) and path.parent != own.parent]
     of_wandb = (offline / "artifacts", offline / "cache" / "wandb" / "logs")  # its staging area, and its service's log
     assert [path for path in outside if not any(map(path.is_relative_to, of_wandb))] == []
     assert not (folder.parent / "outside").exists()

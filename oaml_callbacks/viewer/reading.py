@@ -40,16 +40,16 @@ def inside(folder: Path, relative: str) -> Path:
     parts = relative.split("/")
     if not relative or any(part in ("", ".", "..") or "\\" in part or ":" in part or "\0" in part for part in parts):
         raise Problem(f"{short(relative)} is no path in a run folder")
-    path = folder
-    try:
-        for part in parts:
-            path = path / part
-            if stat.S_ISLNK(os.lstat(path).st_mode):
-                raise Problem(f"{short(relative)} is a link, which isn't followed")
-        regular = stat.S_ISREG(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        raise Problem(f"{short(relative)} isn't there") from None
-    if not regular:
+    path, mode = folder, 0
+    for part in parts:
+        path = path / part
+        try:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):
+            raise Problem(f"{short(relative)} isn't there") from None
+        if stat.S_ISLNK(mode):
+            raise Problem(f"{short(relative)} is a link, which isn't followed")
+    if not stat.S_ISREG(mode):
         raise Problem(f"{short(relative)} is no file")
     return path
 

@@ -158,7 +158,7 @@ def test_a_line_that_is_too_long_is_empty_and_the_others_are_read(
 
 def test_an_object_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
     found = opened(tmp_path, "{}\n[]\n")
-    with pytest.raises(Problem, match="rows.jsonl, line 2, holds a list"):
+    with pytest.raises(Problem, match=r"^rows\.jsonl, line 2, holds a list"):
         found.object(1)
     with pytest.raises(Problem, match="has no line 3"):
         found.object(2)

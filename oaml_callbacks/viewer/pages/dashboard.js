@@ -85,6 +85,7 @@ function showHeader() {
   const details = [
     run.project,
     run.id,
+    run.model,
     run.host,
     run.foreign ? "written by openadapt-ml" : null,
     run.started_at ? `started ${time(run.started_at)}` : null,

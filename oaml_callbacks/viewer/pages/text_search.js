@@ -23,7 +23,7 @@ export class TextSearch {
   /** Search for all words of `query`, in any order; load what isn't there yet. */
   search(query) {
     this.words = query.toLowerCase().split(/\s+/).filter(Boolean);
-    while (this.running < Math.min(AT_ONCE, this.blocks)) {
+    while (this.words.length && this.running < AT_ONCE && this.next < this.blocks) {
       this.running++;
       this.work();
     }
