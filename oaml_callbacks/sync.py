@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 from .core_log import CORE_LOG, CoreLog
 from .transaction_log import TransactionLog, write_transaction_log
+from .typed_command import command
 from .values import shown
 
 logger = logging.getLogger(__name__)
@@ -31,15 +31,8 @@ _NAMES = re.compile(r"\[\S+/\S+\]|https?://\S+|\S*run-\d{8}_\d{6}-\S+")
 
 
 def wandb_command() -> str:
-    """How this environment's `wandb` is typed: by its path, where the environment isn't the shell's.
-
-    Where packages lie in a folder of their own (`pip install --target`), there is only the module.
-    """
-    python = Path(sys.executable)
-    beside_python, on_path = python.with_name("wandb"), shutil.which("wandb")
-    if on_path is not None and (Path(on_path) == beside_python or not beside_python.exists()):
-        return "wandb"
-    return shown(beside_python) if beside_python.exists() else f"{shown(python)} -m wandb"
+    """How this environment's `wandb` is typed: see [`command`]."""
+    return command("wandb")
 
 
 def sync_command(paths: Sequence[Path]) -> str:

@@ -58,6 +58,11 @@ class TrackedRun(ExportableState):
         """The command that sends to W&B what it lacks of the run; `None` if it lacks nothing."""
         return self._tracker.sync_command if self._tracker else None
 
+    @property
+    def view_command(self) -> str | None:
+        """The command that shows the run in the viewer; `None` without a run folder."""
+        return self._run.view_command
+
     # In a Trainer's checkpoints ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class TrainingResult:
         run_url: Its page at W&B; `None` offline.
         run_folder: Where W&B keeps it on disk.
         links: Its `viewer_url` and `dashboard_url`.
+        view_command: What shows its clicks in a browser.
         look_command: What shows its files in a terminal.
         sync_command: What sends an offline run to W&B.
     """
@@ -65,6 +66,7 @@ class TrainingResult:
     run_url: str | None
     run_folder: Path | None
     links: Mapping[str, str]
+    view_command: str | None
     look_command: str | None
     sync_command: str | None
 
@@ -208,6 +210,7 @@ def _result(trainer: Trainer, callback: OpenAdaptWandbCallback, adapter: Path) -
         run_url=callback.run_url,
         run_folder=callback.run_folder,
         links=callback.links,
+        view_command=callback.view_command,
         look_command=callback.look_command,
         sync_command=callback.sync_command,
     )

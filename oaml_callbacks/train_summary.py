@@ -25,9 +25,10 @@ def print_summary(result: TrainingResult, console: Console) -> None:
         "adapter": shown(result.adapter),
         "best checkpoint": shown(result.best_checkpoint) if result.best_checkpoint else None,
         "W&B run": result.run_url or result.run_id,
-        "run folder": shown(result.run_folder) if result.run_folder else None,
+        "W&B folder": shown(result.run_folder) if result.run_folder else None,
         "look at it with": result.look_command,
         "send it with": result.sync_command,
+        "see its clicks": result.view_command,
         **result.links,
     }
     width = max(len(name) for name, value in lines.items() if value)

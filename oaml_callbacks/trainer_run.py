@@ -81,6 +81,13 @@ class TrainerRun:
         self._preemption: Preemption | None = None
         self._state: TrainerState | None = None
 
+    @property
+    def view_command(self) -> str | None:
+        """What to type to see the run in the viewer; `None` without a run folder."""
+        from .run_folder.layout import view_command
+
+        return view_command(self._folder.path.parent) if self._folder is not None else None
+
     # Opening -----------------------------------------------------------------------------------------------------
 
     def begin(self, state: TrainerState, saved: SavedRun | None) -> None:
@@ -180,6 +187,7 @@ class TrainerRun:
         facts = run_facts(args, model, name=tracker.name)
         self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
         self._describe_folder()
+        logger.info("The run's clicks, while it trains and after: %s", self.view_command)
 
     def _describe_folder(self) -> None:
         tracker = self.tracker

@@ -24,7 +24,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..values import fit_file_name
+from ..typed_command import command
+from ..values import fit_file_name, shown
 
 VERSION = 1
 """Of the files below `oaml/`; written into `run.json`."""
@@ -53,6 +54,12 @@ def choose_runs_dir(given: str | os.PathLike[str] | None) -> Path | None:
     """The folder given, else that of `OAML_RUNS_DIR`, else [`RUNS_DIR`]; `None` for an empty text."""
     chosen = os.fspath(given) if given is not None else os.environ.get("OAML_RUNS_DIR", RUNS_DIR)
     return Path(chosen) if chosen else None
+
+
+def view_command(runs_dir: Path) -> str:
+    """What to type to see the runs in the viewer."""
+    where = "" if runs_dir == Path(os.environ.get("OAML_RUNS_DIR", RUNS_DIR)) else f" {shown(runs_dir)}"
+    return f"{command('oaml', module='oaml_callbacks')} view{where}"
 
 
 def samples_file(split: str) -> str:

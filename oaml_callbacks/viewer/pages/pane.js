@@ -34,15 +34,12 @@ export class Pane {
     try {
       const sample = await data.store(evaluation.set).load(index);
       if (turn !== this.turn) return null;
-      if (!sample) return this.tell("There is no such sample, or it could not be read.");
-      this.draw(view, { sample, answer: undefined, letter: null, trail: [] });
-      const [answer, verdicts, trail] = await rest;
-      if (turn !== this.turn) return null;
-      return this.draw(view, { sample, answer, letter: verdicts.outcome[index] ?? letterOf(answer), trail });
+      if (sample) return await this.showAnswer(view, sample, rest);
+      this.tell("There is no such sample, or it could not be read.");
     } catch (error) {
       if (turn === this.turn) this.tell(error.message);
-      return null;
     }
+    return null;
   }
 
   /** Words instead of a sample. */
@@ -51,7 +48,22 @@ export class Pane {
     this.message.textContent = words;
     this.message.hidden = false;
     this.stage.hidden = this.words.hidden = true;
-    return null;
+  }
+
+  /** @private */
+  async showAnswer(view, sample, rest) {
+    const { turn } = this;
+    const unanswered = { sample, answer: undefined, letter: null, trail: [] };
+    this.draw(view, unanswered);
+    try {
+      const [answer, verdicts, trail] = await rest;
+      if (turn !== this.turn) return null;
+      return this.draw(view, { sample, answer, letter: verdicts.outcome[view.index] ?? letterOf(answer), trail });
+    } catch (error) {
+      // The picture stays: it is there, though its answer isn't.
+      if (turn === this.turn) this.draw(view, { ...unanswered, failure: error.message });
+      return null;
+    }
   }
 
   /** @private */

@@ -40,13 +40,14 @@ function start() {
 
 /** The run as it now is, or why it can't be had. */
 function look(run, problem) {
+  const isBack = error && !problem;
   error = problem ?? null;
   if (run) {
     const [isFirst, newest] = [!workspace, newestShown()];
     const changed = data.update(run);
     header.showRun(run, data.key);
     if (run.state === "ended") stopLooking();
-    if (isFirst || changed) follow(newest);
+    if (isFirst || isBack || changed) follow(newest);
   }
   if (workspace) showNotices();
   else if (error) tell(error.message, allRuns());
@@ -90,7 +91,7 @@ function showNotices() {
   replace(
     byId("notices"),
     error ? h("p", { class: "message error" }, error.message) : null,
-    newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)} `, offer) : null,
+    newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)}: `, offer) : null,
     problemList(data?.run?.problems),
   );
 }

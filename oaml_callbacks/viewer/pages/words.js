@@ -12,12 +12,13 @@ const MANY_LINES = 9;
 /**
  * The words beside a picture.
  *
- * @param {object} shown `sample`, `answer` (undefined: not there yet; null: none), `letter`, `place`: the places drawn
+ * @param {object} shown `sample`, `answer` (undefined: not there yet; null: none), `failure`: why it can't be had,
+ *   `letter`, `place`: the places drawn
  */
 export function wordsOf(shown) {
   return [
     h("div", { class: "facts" }, verdictLine(shown), instruction(shown.sample), factList(shown), problems(shown)),
-    h("div", { class: "answer" }, h("h3", {}, "Answer"), answerText(shown.answer)),
+    h("div", { class: "answer" }, h("h3", {}, "Answer"), answerText(shown)),
   ];
 }
 
@@ -98,7 +99,8 @@ function problems({ sample, answer }) {
   return [sample.problem, answer?.problem].filter(Boolean).map((problem) => h("p", { class: "problem" }, problem));
 }
 
-function answerText(answer) {
+function answerText({ answer, failure }) {
+  if (failure) return h("p", { class: "problem" }, failure);
   if (answer === undefined) return h("p", { class: "muted" }, "Loading…");
   if (answer === null) return h("p", { class: "muted" }, "This sample isn't in this evaluation.");
   const words = text(answer.answer);

@@ -20,7 +20,7 @@ export class Workspace {
   /** @param view the page's state  @param data the run's RunData */
   constructor(view, data) {
     Object.assign(this, { view, data, evaluation: null, turn: 0, moves: false });
-    const open = (sample) => view.change({ sample, misses: false });
+    const open = (sample) => this.open(sample);
     const actions = actionsOf(this);
     this.lists = new Lists(() => this.refilter());
     this.pane = new Pane("This run");
@@ -40,6 +40,12 @@ export class Workspace {
     // While somebody types, the picture stays.
     this.moves = !("q" in patch);
     this.view.change(patch, how);
+  }
+
+  /** Show a sample; on a small page the list is below the picture, which is to be seen then. */
+  open(sample) {
+    this.view.change({ sample, misses: false });
+    byId("tools").scrollIntoView({ block: "nearest" });
   }
 
   /** Show what the state says. */
