@@ -56,6 +56,7 @@ class Watched:
         page.on("console", self._on_console)
         page.on("dialog", self._on_dialog)
         page.on("request", self._on_request)
+        page.on("response", self._on_response)
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -64,6 +65,10 @@ class Watched:
     def _on_dialog(self, dialog: Any) -> None:
         self.troubles.append(f"a script ran: {dialog.message}")
         dialog.dismiss()
+
+    def _on_response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.troubles.append(f"{response.status}: {response.url}")
 
     def _on_request(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "file:")):

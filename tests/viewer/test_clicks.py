@@ -12,7 +12,7 @@ from oaml_callbacks.run_folder import layout
 from oaml_callbacks.viewer.clicks import BLOCK, MAX_GROUP_VALUES, MAX_GROUPINGS, TRACK_BLOCK
 from oaml_callbacks.viewer.reading import MAX_TEXT, Problem
 
-from ..graded import INSIDE, OUTSIDE, TARGET, graded, report
+from ..graded import INSIDE, OUTSIDE, graded, report
 from ..run_folders import learning, write_run
 from .raw_runs import SAMPLES, evaluated_run, evaluation, lines, piece, raw_run
 
@@ -53,7 +53,7 @@ class TestOfATraining:
         assert [sample["id"] for sample in block] == [f"sample-{number}" for number in range(50)]
         first = block[0]
         assert first["instruction"] == "Click 0."
-        assert (first["box"], first["point"]) == ([0.4, 0.4, 0.6, 0.5], list(TARGET.point or ()))
+        assert (first["box"], first["point"]) == ([0.4, 0.4, 0.6, 0.5], [0.5, 0.45])
         assert first["size"] == [64, 36]
         assert (folder / "abc123" / first["picture"]).is_file()
         assert "problem" not in first
@@ -73,7 +73,7 @@ class TestOfATraining:
         before = piece(folder, "verdicts", run="abc123", evaluation="eval@0")
         after = piece(folder, "verdicts", run="abc123", evaluation="eval@20")
         assert after["outcome"] == "c" * 49 + "u"
-        assert set(before["outcome"][:49]) == {"w"}
+        assert set(before["outcome"][:49]) == {"e"}
         assert (before["dx"][0], before["dy"][0]) == (3000, -2500)
         assert before["distance"][0] == 3905
         assert (after["distance"][49], after["dx"][49], after["dy"][49]) == (None, None, None)
@@ -81,7 +81,7 @@ class TestOfATraining:
     def test_a_track_has_each_sample_in_every_evaluation(self, folder: Path) -> None:
         track = piece(folder, "track", run="abc123", set="eval", block="1")
         assert (track["first"], track["evaluations"]) == (20, ["eval@0", "eval@10", "eval@20"])
-        assert track["outcome"] == ["wcc"] * 5 + ["wwc"] * 15  # 25 of 50 are right at step 10
+        assert track["outcome"] == ["ecc"] * 5 + ["eec"] * 15  # 25 of 50 are right at step 10
         assert track["point"][0] == [list(OUTSIDE), list(INSIDE), list(INSIDE)]
 
     def test_the_last_track_is_as_long_as_what_is_left(self, folder: Path) -> None:
@@ -141,7 +141,7 @@ class TestGroups:
         assert groups["g"]["codes"][-1] == -1
 
     def test_a_sample_has_ten_at_most(self, tmp_path: Path) -> None:
-        groups = {f"g{number}": "x" * 10_000 for number in range(5000)}
+        groups = {f"g{number}": "x" * 10_000 for number in range(500)}
         found = first_sample(tmp_path, groups=groups)["groups"]
         assert len(found) == MAX_GROUPINGS
         assert all(len(value) < 250 for value in found.values())
@@ -234,10 +234,10 @@ class TestDamagedAnswers:
 
 
 class TestFilesThatAnEvaluationNames:
-    @pytest.mark.parametrize("up", ["../../etc/passwd", "../secret.jsonl", "/etc/passwd"])
+    @pytest.mark.parametrize("up", ["../secret.jsonl", "oaml/../../secret.jsonl", "absolute"])
     def test_a_file_outside_the_run_folder_is_not_read(self, tmp_path: Path, up: str) -> None:
         (tmp_path / "secret.jsonl").write_text('{"id": "secret", "sample": 0, "answer": "secret"}\n')
-        up = str(tmp_path / "secret.jsonl") if up == "/etc/passwd" else up
+        up = str(tmp_path / "secret.jsonl") if up == "absolute" else up
         rows = lines(evaluation(samples=up), evaluation(20, set="web", samples=SAMPLES, answers=up))
         raw_run(tmp_path, {layout.RUN: "{}", layout.EVALUATIONS: rows, SAMPLES: samples(2)})
         assert piece(tmp_path, "ids", run="raw", set="eval") == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import pytest
 from oaml_callbacks.run_folder import layout
 from oaml_callbacks.viewer.foreign import NOTE
 from oaml_callbacks.viewer.history import MAX_POINTS
+from oaml_callbacks.viewer.pieces import Pieces
 from oaml_callbacks.viewer.reading import Problem
+from oaml_callbacks.viewer.runs import Runs
 
+from ..run_folders import learning, write_run
 from .raw_runs import piece, raw_run
 
 LOG = {
@@ -148,8 +153,6 @@ def test_its_state_is_what_it_says_unless_it_says_nothing_for_long(
 ) -> None:
     folder = written(tmp_path, termination_status=status)
     at = (folder / layout.TRAINING_LOG).stat().st_mtime - seconds
-    import os
-
     os.utime(folder / layout.TRAINING_LOG, (at, at))
     assert piece(tmp_path, "runs")["runs"][0]["state"] == state
 
@@ -246,9 +249,6 @@ def test_hostile_texts_are_short_texts(tmp_path: Path) -> None:
 
 
 def test_the_log_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
-    from oaml_callbacks.viewer.pieces import Pieces
-    from oaml_callbacks.viewer.runs import Runs
-
     written(tmp_path, row(0, 0, 0.5))
     pieces = Pieces(Runs(tmp_path))
     asked = {"run": "raw", "set": "eval"}
@@ -273,10 +273,6 @@ def test_what_it_does_not_have_is_named(tmp_path: Path, name: str, parameters: d
 
 
 def test_the_callbacks_own_log_alone_is_shown_too(tmp_path: Path) -> None:
-    import shutil
-
-    from ..run_folders import learning, write_run
-
     folder = write_run(tmp_path, reports=learning(8, 3))
     shutil.rmtree(folder / layout.OWN)
     found = piece(tmp_path, "run", run="abc123")

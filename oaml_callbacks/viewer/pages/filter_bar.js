@@ -30,8 +30,8 @@ export class FilterBar {
   }
 
   /**
-   * @param {object} view `state`, `counts` by filter's name, `letters: {since, other}`, `groups` of the set, `searching`:
-   *   the TextSearch or null, `references`: the evaluations to compare with, `reference`: the one that is
+   * @param {object} view `state`, `counts` by filter's name, `letters: {since, other}`, `groups` of the set,
+   *   `searching`: the TextSearch or null, `references`: the evaluations to compare with, `reference`: the one that is
    */
   show(view) {
     this.showFilters(view);
@@ -74,8 +74,8 @@ export class FilterBar {
     const share = state.q && searching ? searching.progress : 1;
     this.progress.hidden = share === 1;
     this.progress.value = share;
-    const failed = state.q && searching?.failed;
-    setText(this.note, share < 1 ? `${Math.floor(share * 100)} % searched` : failed ? "some texts could not be read" : "");
+    const result = state.q && searching?.failed ? "some texts could not be read" : "";
+    setText(this.note, share < 1 ? `${Math.floor(share * 100)} % searched` : result);
   }
 
   /** @private */
@@ -113,5 +113,6 @@ export class FilterBar {
 
 function filterButton(filter, change) {
   const onclick = () => change({ show: filter.name === "all" ? "" : filter.name });
-  return h("button", { class: "small", title: filter.title, onclick }, filter.label, " ", h("span", { class: "count" }));
+  const { label, title } = filter;
+  return h("button", { class: "small", title, onclick }, label, " ", h("span", { class: "count" }));
 }

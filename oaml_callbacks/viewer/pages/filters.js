@@ -3,7 +3,7 @@
 import { isNumber } from "./format.js";
 import { isGraded, isRight, isWrong } from "./outcomes.js";
 
-/** The filters: `holds(now, since, other)`, of the letters of the evaluation, of the reference, and of the other run. */
+/** The filters: `holds(now, since, other)`, of the letters of the evaluation, the reference and the other run. */
 export const FILTERS = [
   { name: "all", label: "All", holds: () => true },
   { name: "right", label: "Right", holds: (now) => isRight(now) },
@@ -11,7 +11,7 @@ export const FILTERS = [
   { name: "unreadable", label: "Unreadable", title: "No action was found in the answer", holds: (now) => now === "u" },
   { name: "fixed", label: "Fixed", needs: "since", title: "Right now, wrong at the reference", holds: isFixed },
   { name: "broken", label: "Broken", needs: "since", title: "Wrong now, right at the reference", holds: isBroken },
-  { name: "differ", label: "Differ", needs: "other", title: "The two runs' verdicts aren't the same", holds: isDifferent },
+  { name: "differ", label: "Differ", needs: "other", title: "The two verdicts aren't the same", holds: isDifferent },
   { name: "only-a", label: "Only A right", needs: "other", holds: (now, since, other) => isFixed(now, other) },
   { name: "only-b", label: "Only B right", needs: "other", holds: (now, since, other) => isBroken(now, other) },
 ];

@@ -16,8 +16,9 @@ export class Header {
     this.links = h("nav", { class: "no-print" });
     // Shown once there is something to choose.
     for (const select of [this.set, this.evaluation, this.other]) select.element.hidden = true;
-    const selects = [this.set, this.evaluation, this.other].map((select) => select.element);
-    replace(element, h("h1", {}, this.name), this.chip, h("div", { class: "head-selects no-print" }, selects), this.links);
+    const selects = h("div", { class: "head-selects no-print" });
+    replace(selects, [this.set, this.evaluation, this.other].map((select) => select.element));
+    replace(element, h("h1", {}, this.name), this.chip, selects, this.links);
   }
 
   /** Show the run as it now is. */

@@ -38,15 +38,15 @@ export class Lists {
   filter(state) {
     if (!this.samples) return;
     if (state.q) this.search(state.q);
-    const inputs = [this.samples, this.now, this.since, this.other, state.show, state.sort, state.q, state.group.join("\n")];
-    const progress = state.q ? this.searching.progress : 1;
-    if (this.inputs && [...inputs, progress].every((input, at) => input === this.inputs[at])) return;
-    this.inputs = [...inputs, progress];
-    const isInGroup = groupTest(this.samples.groups, state.group);
-    const admits = state.q ? (index) => isInGroup(index) && this.searching.admits(index) : isInGroup;
-    const { now, since, other } = this;
+    const { now, other, samples, since } = this;
     const { show, sort } = state;
-    Object.assign(this, filterSamples({ count: this.samples.count, now, since, other, show, sort, admits }));
+    const progress = state.q ? this.searching.progress : 1;
+    const inputs = [samples, now, since, other, show, sort, state.q, progress, state.group.join("\n")];
+    if (this.inputs && inputs.every((input, at) => input === this.inputs[at])) return;
+    this.inputs = inputs;
+    const isInGroup = groupTest(samples.groups, state.group);
+    const admits = state.q ? (index) => isInGroup(index) && this.searching.admits(index) : isInGroup;
+    Object.assign(this, filterSamples({ count: samples.count, now, since, other, show, sort, admits }));
   }
 
   /** @private */

@@ -51,26 +51,27 @@ export class MissesPicture {
 }
 
 /** The misses that have a click and a target: `[{index, x, y}]`, offsets in shares of the screen. */
-export function missesAmong(indices, { outcome, dx, dy }) {
+function missesAmong(indices, { outcome, dx, dy }) {
   return indices
     .filter((index) => isWrong(outcome[index]) && isNumber(dx[index]) && isNumber(dy[index]))
     .map((index) => ({ index, x: dx[index] / PARTS, y: dy[index] / PARTS }));
 }
 
 /** What is seen, in words: "Mean offset: 0.12 to the left, 0.03 above; 34 misses." */
-export function missesSentence(misses) {
+function missesSentence(misses) {
   if (!misses.length) return "No misses with a click among the samples that are listed.";
   const [x, y] = ["x", "y"].map((axis) => misses.reduce((sum, miss) => sum + miss[axis], 0) / misses.length);
   const across = `${number(Math.abs(x), 2)} to the ${x < 0 ? "left" : "right"}`;
   const down = `${number(Math.abs(y), 2)} ${y < 0 ? "above" : "below"}`;
   const drawn = misses.length > MOST_POINTS ? ` (points: ${count(MOST_POINTS)} of them)` : "";
-  return `Mean offset: ${across}, ${down}; ${misses.length === 1 ? "one miss" : `${count(misses.length)} misses`}${drawn}.`;
+  const many = misses.length === 1 ? "one miss" : `${count(misses.length)} misses`;
+  return `Mean offset: ${across}, ${down}; ${many}${drawn}.`;
 }
 
 function traces(misses) {
-  const every = Math.max(1, misses.length / MOST_POINTS);
-  const points = Array.from({ length: Math.min(misses.length, MOST_POINTS) }, (_, at) => misses[Math.floor(at * every)]);
-  return [heat(misses), dots(points)];
+  const length = Math.min(misses.length, MOST_POINTS);
+  const every = misses.length / length;
+  return [heat(misses), dots(Array.from({ length }, (_, at) => misses[Math.floor(at * every)]))];
 }
 
 /* How many misses fall where. The root of the count: one crowded place would leave the rest without colour. */

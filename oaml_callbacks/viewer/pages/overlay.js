@@ -19,11 +19,12 @@ const EDGE_ROOM = 0.012;
 export function overlay(scene, size, unit) {
   const draw = { at: ([x, y]) => [x * size[0], y * size[1]], unit };
   const { target, click } = scene;
+  const isTrail = scene.trail.length > 0;
   return [
-    scene.trail?.length ? trail(draw, scene.trail) : null,
+    isTrail ? trail(draw, scene.trail) : null,
     target.box ? twice((name) => rectangle(draw, target.box, name), "target") : null,
     click.box ? twice((name) => rectangle(draw, click.box, name), "click-box") : null,
-    target.point && click.point && isOnScreen(click.point) && !scene.trail?.length ? between(draw, target, click) : null,
+    !isTrail && target.point && click.point && isOnScreen(click.point) ? between(draw, target, click) : null,
     target.point && isOnScreen(target.point) ? ring(draw, target.point) : null,
     click.point ? (isOnScreen(click.point) ? crosshair(draw, click.point) : arrow(draw, click.point)) : null,
   ].filter(Boolean);
@@ -73,8 +74,8 @@ function crosshair(draw, point) {
 function arrow(draw, point) {
   const edge = onEdge(point);
   const turn = (Math.atan2(point[1] - edge[1], point[0] - edge[0]) * 180) / Math.PI;
-  const head = "M 0 0 L -16 -10 L -11 0 L -16 10 Z";
-  return fixedSize(draw, onEdge(point, EDGE_ROOM), svg("g", { transform: `rotate(${turn})` }, svg("path", { class: "off-screen", d: head })));
+  const head = svg("path", { class: "off-screen", d: "M 0 0 L -16 -10 L -11 0 L -16 10 Z" });
+  return fixedSize(draw, onEdge(point, EDGE_ROOM), svg("g", { transform: `rotate(${turn})` }, head));
 }
 
 function trail(draw, steps) {

@@ -66,7 +66,8 @@ export class RunData {
 
   /** `{outcome, distance, dx, dy}` of an evaluation, all of them there. */
   verdicts(evaluation) {
-    return this.once("verdicts", evaluation.key, async () => wholeVerdicts(await source.verdicts(this.key, evaluation.key)));
+    const { key } = evaluation;
+    return this.once("verdicts", key, async () => wholeVerdicts(await source.verdicts(this.key, key)));
   }
 
   /** The answer to a sample, or null where it isn't in the evaluation. */

@@ -14,7 +14,7 @@ export function sampleRow(index) {
     { class: "row", role: "option", id: `sample-${index}`, "data-index": index },
     h("span", { class: "thumbnail" }),
     h("span", { class: "row-text" }, `Sample ${index + 1}`),
-    h("span", { class: "row-verdict" }, h("span", {}), h("span", { class: "hidden-label" }), h("small", { class: "muted" })),
+    h("span", { class: "row-verdict" }, h("span"), h("span", { class: "hidden-label" }), h("small")),
   );
 }
 

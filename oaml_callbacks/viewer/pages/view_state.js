@@ -1,4 +1,4 @@
-/* What is shown, as the page's URL says it: each view can be shared, and the browser's back button returns to the last. */
+/* What is shown, as the page's URL says it: each view can be shared, and the browser's back button returns to it. */
 
 const TEXTS = ["run", "eval", "show", "since", "q", "sort", "with", "with_eval"];
 const SWITCHES = ["misses", "zoom", "trail"];

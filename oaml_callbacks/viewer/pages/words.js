@@ -47,7 +47,8 @@ function away({ distance }) {
   return isNumber(distance) ? `${number(distance, 2)} from it` : "at no known distance";
 }
 
-function verdictLine({ letter, answer, place, size }) {
+function verdictLine({ letter, answer, place, size, failure }) {
+  if (failure) return null;
   if (letter === null) return h("p", { class: "verdict" }, h("span", { class: "chip" }, "…"));
   return h(
     "p",

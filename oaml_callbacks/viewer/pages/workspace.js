@@ -58,7 +58,8 @@ export class Workspace {
     this.showFrame();
     if (view.state.sample !== null) this.showSample();
     try {
-      const take = await this.lists.load({ data, evaluation: this.evaluation, state: view.state, other: this.letters() });
+      const { evaluation } = this;
+      const take = await this.lists.load({ data, evaluation, state: view.state, other: this.letters() });
       if (turn === this.turn) this.take(take);
     } catch (error) {
       if (turn === this.turn) this.pane.tell(error.message);
@@ -143,10 +144,11 @@ export class Workspace {
     const thumbnail = (sample) => (sample?.picture ? source.thumbnail(data.key, sample.picture) || null : null);
     const emptyWords = state.q && lists.searching.progress < 1 ? "Searching…" : "No sample is like that.";
     const { counts, indices, now, reference, samples, searching, store } = lists;
-    this.list.show({ indices, store, verdicts: now, current: state.sample, thumbnail, emptyWords });
     this.tools.showPosition(indices.indexOf(state.sample), indices.length);
     const references = data.evaluations(evaluation.set).filter((one) => one.key !== evaluation.key);
     this.filterBar.show({ state, counts, letters: lists, groups: samples.groups, searching, references, reference });
+    // After the filters, which may leave it less room.
+    this.list.show({ indices, store, verdicts: now, current: state.sample, thumbnail, emptyWords });
     if (state.misses) this.misses.show(indices, now);
   }
 

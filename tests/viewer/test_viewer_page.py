@@ -1,0 +1,180 @@
+"""viewer.html in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from oaml_callbacks.viewer.runs import Runs
+
+from .conftest import Open
+from .shown_runs import SAMPLES, evaluations
+
+LAST = evaluations()[-1]
+BEFORE = evaluations()[-2]
+
+
+def screen(page: Page) -> str:
+    """What a screen reader says of the screenshot, once it is there."""
+    picture = page.locator("svg.screen").first
+    expect(picture).to_have_attribute("aria-label", re.compile("."))
+    return picture.get_attribute("aria-label") or ""
+
+
+def listed(page: Page) -> Locator:
+    """The list's rows."""
+    return page.locator("#list [role=option]")
+
+
+def filter_button(page: Page, name: str) -> int:
+    """How many samples a filter's button says it has."""
+    button = page.get_by_role("button", name=re.compile(f"^{name}", re.IGNORECASE)).first
+    expect(button).to_have_text(re.compile(r"\d"))
+    return int(re.findall(r"\d+", button.inner_text())[-1])
+
+
+def test_the_newest_evaluation_and_its_first_sample_are_shown(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    page.wait_for_selector("svg.screen image")
+    assert "Target" in screen(page)
+    expect(page.locator("body")).to_contain_text("Click 0.")
+    assert (
+        page.evaluate(
+            "new Promise((done) => { const one = new Image(); one.onload = () => done(one.naturalWidth);"
+            " one.src = document.querySelector('svg.screen image').getAttribute('href'); })"
+        )
+        == 640
+    )
+
+
+def test_target_and_click_are_drawn_where_they_are(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    page.wait_for_selector("svg.screen .target")
+    target, size = page.evaluate(
+        """() => {
+          const box = document.querySelector("svg.screen rect.target:not(.casing)");
+          const names = ["x", "y", "width", "height"];
+          const width = document.querySelector("svg.screen").viewBox.baseVal.width;
+          return [names.map((name) => Number(box.getAttribute(name))), width];
+        }"""
+    )
+    assert size == 640
+    assert [round(value, 3) for value in target] == [256, 144, 128, 36]  # 0.4-0.6 of 640, 0.4-0.5 of 360
+
+
+def test_filters_count_what_the_evaluations_say(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    fixed, broken = LAST.changes(BEFORE)
+    right = sum(row.correct for row in LAST.rows)
+    assert (fixed, broken, right) != ([], [], 0)
+    assert filter_button(page, "All") == SAMPLES
+    assert filter_button(page, "Right") == right
+    assert filter_button(page, "Wrong") == SAMPLES - right
+    assert filter_button(page, "Unreadable") == 1
+    assert filter_button(page, "Fixed") == len(fixed)
+    assert filter_button(page, "Broken") == len(broken) == 1
+
+
+def test_what_is_broken_is_shown_and_has_an_address_of_its_own(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    page.get_by_role("button", name=re.compile("^Broken")).click()
+    expect(listed(page)).to_have_count(1)
+    expect(listed(page)).to_contain_text("Click 1.")
+    again = opened(page.url)
+    expect(listed(again)).to_have_count(1)
+    expect(listed(again)).to_contain_text("Click 1.")
+    page.go_back()
+    expect(listed(page).nth(1)).to_be_visible()
+
+
+def test_a_samples_evaluations_are_stepped_through_by_keyboard(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&sample=2")
+    expect(page.locator("body")).to_contain_text("Click 2.")
+    assert screen(page).endswith(": correct.")
+    while "eval=eval@0" not in page.url:
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(50)
+    expect(page.locator("svg.screen").first).to_have_attribute("aria-label", re.compile("click at 80 %.*: elsewhere"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**eval=eval@10**")
+    assert "sample=2" in page.url
+
+
+def test_samples_are_stepped_through_by_keyboard(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    expect(listed(page)).to_have_count(SAMPLES)
+    page.keyboard.press("j")
+    page.wait_for_url("**sample=1**")
+    page.keyboard.press("End")
+    page.wait_for_url(f"**sample={SAMPLES - 1}**")
+    expect(page.locator("body")).to_contain_text("I don't see it.")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**sample={SAMPLES - 2}**")
+    expect(page.locator("#live")).to_contain_text(f"Sample {SAMPLES - 1} of {SAMPLES}")
+
+
+def test_text_is_searched_and_the_distance_sorted_by(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    expect(listed(page)).to_have_count(SAMPLES)
+    page.keyboard.press("/")
+    page.keyboard.type("click 7.")
+    expect(listed(page)).to_have_count(1)
+    expect(listed(page)).to_contain_text("Click 7.")
+
+
+def test_the_misses_have_a_picture(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    expect(listed(page)).to_have_count(SAMPLES)
+    page.keyboard.press("h")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    expect(page.locator("body")).to_contain_text(re.compile(r"\d+ (of|misses)"))
+
+
+def test_two_runs_stand_side_by_side_on_the_same_sample(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&with=other&sample=1")
+    expect(page.locator("svg.screen").nth(1)).to_have_attribute("aria-label", re.compile("."))
+    screen(page)
+    labels = [one.get_attribute("aria-label") for one in page.locator("svg.screen").all()]
+    assert labels[0] != labels[1]  # sample 1 is broken in the one, and right in the other
+    page.get_by_role("button", name=re.compile("differ", re.IGNORECASE)).click()
+    expect(listed(page)).to_have_count(2)  # samples 1 and 2
+
+
+def test_the_help_lists_the_keys(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    page.wait_for_selector("svg.screen")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next sample")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_new_evaluation_is_offered_while_the_run_trains(states: Path, site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=training")
+    expect(page.locator("svg.screen").first).to_be_visible()
+    evaluation = states / "training" / "oaml" / "evaluations.jsonl"
+    before = evaluation.read_text()
+    new = before.splitlines()[-1].replace("eval@20", "eval@77").replace('"step":20', '"step":77')
+    try:
+        with open(evaluation, "a") as file:
+            file.write(f"{new}\n")
+        expect(page.locator("body")).to_contain_text(re.compile("step 77"), timeout=8000)
+        assert "eval@77" not in page.url
+        page.close()
+    finally:
+        evaluation.write_text(before)
+
+
+def test_runs_without_evaluations_and_runs_that_are_not_there_say_so(site: str, opened: Open) -> None:
+    expect(opened(f"{site}viewer.html?run=young").locator("body")).to_contain_text("no evaluations yet")
+    expect(opened(f"{site}viewer.html?run=theirs").locator("svg.screen").first).to_be_visible()
+
+
+def test_what_the_page_shows_is_what_the_run_says(states: Path, site: str, opened: Open) -> None:
+    row = Runs(states).run("ended").answers("eval@40", 0)[3]
+    assert row is not None
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@40&sample=3")
+    expect(page.locator("body")).to_contain_text(row["answer"])
+    expect(page.locator("body")).to_contain_text("sample-3")
