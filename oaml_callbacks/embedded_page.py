@@ -111,7 +111,6 @@ def _pieces(
     answers = [answer_record(row, place) for place, (row, _, _) in enumerate(rows)]
     letters = [letter(answer) for answer in answers]
     pieces: dict[str, Any] = {
-        "start": {"run": run},
         f"run/{run}": about,
         f"samples/{run}/{split}": {
             "count": len(rows),

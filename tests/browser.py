@@ -60,7 +60,7 @@ class Watched:
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.troubles.append(f"{message.type}: {message.text}")
+            self.troubles.append(f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip())
 
     def _on_dialog(self, dialog: Any) -> None:
         self.troubles.append(f"a script ran: {dialog.message}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ class TestPicture:
     def test_a_file_of_another_name_is_none(self, tmp_path: Path, name: str) -> None:
         if name and not name.endswith("/"):
             saved(tmp_path, name)
-        with pytest.raises(Problem, match="is no picture$"):
+        with pytest.raises(Problem, match=r"is no picture$"):
             Pictures().picture(tmp_path, name)
 
     @pytest.mark.parametrize(
@@ -164,9 +165,10 @@ class TestThumbnail:
 
     def test_a_picture_that_claims_to_be_huge_is_not_decoded(self, tmp_path: Path) -> None:
         data = bytearray(saved(tmp_path))
-        data[16:24] = (20_000).to_bytes(4, "big") * 2  # the width and height in a PNG's head
+        data[16:24] = (20_000).to_bytes(4, "big") * 2  # the width and height in a PNG's head, which has a checksum
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
         (tmp_path / "a.png").write_bytes(data)
-        with pytest.raises(Problem, match=r"a\.png (has too many pixels|can't be decoded: DecompressionBombError)"):
+        with pytest.raises(Problem, match=r"a\.png can't be decoded: DecompressionBombError"):
             Pictures().thumbnail(tmp_path, "a.png")
 
     def test_one_just_too_large_is_not_decoded_either(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
