@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from ..browser import Watched
+from ..run_folders import fall_silent
 from .serving import serving
 from .shown_runs import write_hostile, write_states
 
@@ -57,10 +58,17 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(states: Path) -> Iterator[str]:
-    """Its address."""
+def states_site(states: Path) -> Iterator[str]:
     with serving(states) as address:
         yield address
+
+
+@pytest.fixture
+def site(states: Path, states_site: str) -> str:
+    """Its address; the runs that train have just given a sign of life."""
+    for name in ("training", "young"):
+        fall_silent(states / name, 0)
+    return states_site
 
 
 @pytest.fixture(scope="session")

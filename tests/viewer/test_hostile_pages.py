@@ -68,7 +68,7 @@ def test_a_missing_answers_file_is_told(hostile_site: str, opened: Open) -> None
 @pytest.mark.parametrize("page", ["viewer.html", "dashboard.html"])
 def test_a_run_that_is_none_is_told_as_text(hostile_site: str, opened: Open, page: str, run: str) -> None:
     shown = opened(f"{hostile_site}{page}?run={quote(run, safe='')}", allowed="404")
-    expect(shown.locator("body")).to_contain_text("there is no run")
+    expect(shown.locator("body")).to_contain_text("There is no run")
     assert no_markup_of_theirs(shown)
 
 

@@ -172,6 +172,12 @@ def test_runs_without_evaluations_and_runs_that_are_not_there_say_so(site: str, 
     expect(opened(f"{site}viewer.html?run=theirs").locator("svg.screen").first).to_be_visible()
 
 
+def test_an_evaluation_that_is_not_there_is_told(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@999")
+    expect(page.locator("#notices")).to_contain_text("no evaluation of the address's name")
+    expect(page.locator("svg.screen").first).to_be_visible()
+
+
 def test_what_the_page_shows_is_what_the_run_says(states: Path, site: str, opened: Open) -> None:
     row = Runs(states).run("ended").answers("eval@40", 0)[3]
     assert row is not None

@@ -34,6 +34,10 @@ async function piece(name, parameters) {
   return STATIC === "files" ? pieceFile(name, parameters) : fetched(name, parameters);
 }
 
+function asSentence(words) {
+  return `${words[0].toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
+}
+
 async function kept(name, parameters) {
   const key = `${name}?${new URLSearchParams(parameters)}`;
   if (!KEPT.has(key)) {
@@ -54,7 +58,7 @@ async function fetched(name, parameters) {
     throw new Error("The viewer's server doesn't answer. Is `oaml view` still running, and the machine there?");
   }
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(asSentence(body.error ?? `the server answered ${answer.status}`));
   return body;
 }
 

@@ -11,6 +11,7 @@ import { Workspace } from "./workspace.js";
 
 /** Seconds between two looks at a run that is training. */
 const LOOK = 2;
+const MISSING = "The run has no evaluation of the address's name; the newest is shown.";
 
 const view = createViewState(show);
 const header = new Header(byId("header"), change);
@@ -91,9 +92,15 @@ function showNotices() {
   replace(
     byId("notices"),
     error ? h("p", { class: "message error" }, error.message) : null,
+    isMissing(view.state.eval) ? h("p", { class: "message problem" }, MISSING) : null,
     newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)}: `, offer) : null,
     problemList(data?.run?.problems),
   );
+}
+
+/** Whether the address names an evaluation that the run doesn't have. */
+function isMissing(key) {
+  return Boolean(key && data) && !data.evaluations().some((evaluation) => evaluation.key === key);
 }
 
 /* An embedded page has no other pages beside it. */
