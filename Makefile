@@ -37,6 +37,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/batched_generation.py
 	$(BIN)/python benchmarks/parse_and_grade.py
 	$(BIN)/python benchmarks/table_cost.py
+	$(BIN)/python benchmarks/run_folder_cost.py
+	$(BIN)/python benchmarks/viewer_speed.py
 
 clean:
 	rm -rf .venv .venv-floor demo_data training_output wandb
