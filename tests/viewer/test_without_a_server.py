@@ -76,9 +76,9 @@ def test_a_copys_viewer_shows_the_picture_and_steps(address: str, opened: Open) 
     )
     assert size == 640
     page.keyboard.press("ArrowLeft")
-    page.wait_for_url("**eval=eval@30**")
+    expect(page).to_have_url(re.compile(r"eval=eval@30"))
     page.keyboard.press("j")
-    page.wait_for_url("**sample=3**")
+    expect(page).to_have_url(re.compile(r"sample=3"))
     page.keyboard.press("h")
     expect(page.locator(".js-plotly-plot")).to_be_visible()
 

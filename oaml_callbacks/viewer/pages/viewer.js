@@ -20,6 +20,8 @@ let workspace = null;
 let stopLooking = null;
 let others = [];
 let newer = null;
+/** The evaluation that is shown because the run has none of the address's name. */
+let insteadOf = null;
 let error = null;
 
 start();
@@ -60,6 +62,8 @@ function follow(newest) {
     tell("This run has no evaluations yet.", h("a", { href: dashboardOf(data.key) }, "Dashboard"));
     return;
   }
+  const asked = view.state.eval;
+  if (!workspace && asked && data.evaluation(asked).key !== asked) insteadOf = data.evaluation(asked).key;
   workspace ??= new Workspace(view, data);
   const next = newest && data.evaluations(newest.set).at(-1);
   newer = next && next.key !== newest.key ? next : newer;
@@ -92,15 +96,10 @@ function showNotices() {
   replace(
     byId("notices"),
     error ? h("p", { class: "message error" }, error.message) : null,
-    isMissing(view.state.eval) ? h("p", { class: "message problem" }, MISSING) : null,
+    insteadOf !== null && insteadOf === workspace?.evaluation?.key ? h("p", { class: "message problem" }, MISSING) : null,
     newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)}: `, offer) : null,
     problemList(data?.run?.problems),
   );
-}
-
-/** Whether the address names an evaluation that the run doesn't have. */
-function isMissing(key) {
-  return Boolean(key && data) && !data.evaluations().some((evaluation) => evaluation.key === key);
 }
 
 /* An embedded page has no other pages beside it. */
