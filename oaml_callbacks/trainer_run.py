@@ -184,6 +184,8 @@ class TrainerRun:
         from .run_folder.facts import run_facts
         from .run_folder.writer import RunFolder
 
+        if self._folder is not None:
+            self._folder.heartbeat.stop()  # the user has ended the run, and it is gone on with
         facts = run_facts(args, model, name=tracker.name)
         self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
         self._describe_folder()

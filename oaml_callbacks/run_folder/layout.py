@@ -58,7 +58,8 @@ def choose_runs_dir(given: str | os.PathLike[str] | None) -> Path | None:
 
 def view_command(runs_dir: Path) -> str:
     """What to type to see the runs in the viewer."""
-    where = "" if runs_dir == Path(os.environ.get("OAML_RUNS_DIR", RUNS_DIR)) else f" {shown(runs_dir)}"
+    default = Path(os.environ.get("OAML_RUNS_DIR", RUNS_DIR)).absolute()
+    where = "" if runs_dir.absolute() == default else f" {shown(runs_dir)}"
     return f"{command('oaml', module='oaml_callbacks')} view{where}"
 
 

@@ -54,6 +54,7 @@ class RunFolder:
     def __init__(
         self, parent: Path, run_id: str, facts: Mapping[str, Any], state: TrainerState, *, resumes: bool
     ) -> None:
+        parent = parent.absolute()  # the script may go elsewhere
         self.path = parent / fit_file_name(run_id)
         self._run_id = run_id
         self._facts = dict(facts)
@@ -103,6 +104,8 @@ class RunFolder:
                 self._log.add_loss(row, at=at)
 
         self._try(write)
+        if self._standing != "ended":
+            self.heartbeat.start()  # of a run that was opened in the middle of a training
 
     def evaluation(
         self,
