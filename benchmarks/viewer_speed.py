@@ -11,6 +11,7 @@ yet, is told beside it. Memory is the page's own process's (USS), after it was s
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import subprocess
 import sys
@@ -24,11 +25,13 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page
 from rich.progress import track
+from transformers import TrainerState
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from many_runs import drawn_samples, write_run
+from many_runs import drawn_samples, learnt, write_run
 
+from oaml_callbacks.run_folder.writer import RunFolder
 from tests.browser import chromium, executable
 
 LARGE = "large"
@@ -131,6 +134,32 @@ def idle_share(process: psutil.Process) -> float:
     return float(100 * (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - begun))
 
 
+def seconds_until_seen(browser: Browser, folder: Path) -> float:
+    """How long after a training has logged an evaluation the open dashboard shows it; the median of five."""
+    state = TrainerState(max_steps=100, num_train_epochs=1)
+    times = []
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        run = RunFolder(Path(name), "live", {}, state, resumes=False)
+        run.begin(state)
+        run.log({"train/loss": 1.0, "train/global_step": 1})
+        samples = drawn_samples(Path(name) / "screens", 128)
+        with viewing(Path(name)) as (address, _):
+            page = browser.new_page()
+            page.goto(f"{address}dashboard.html?run=live")
+            page.wait_for_selector("#loss-chart .scatterlayer path", state="attached")
+            for step in range(1, 6):
+                state.global_step = step
+                report = learnt(samples, step / 10, random.Random(step))
+                run.evaluation(report, report.metrics, split="eval", state=state)
+                begun = time.perf_counter()
+                page.get_by_text(f"Latest, step {step}").wait_for()
+                times.append(time.perf_counter() - begun)
+                page.wait_for_timeout(370 * step)  # at another point of its second
+            page.close()
+        run.close("finished")
+    return statistics.median(times)
+
+
 def write_all(folder: Path, runs: int, samples: int, evaluations: int) -> None:
     """The large run, and the small ones."""
     drawn = drawn_samples(folder / "screens", samples)
@@ -156,6 +185,7 @@ def main() -> None:
             write_all(folder, options.runs, options.samples, options.evaluations)
         with viewing(folder / "runs") as (address, server), chromium(path) as browser:
             print_table(options, address, server, browser)
+            print(f"An evaluation is on the open dashboard {seconds_until_seen(browser, folder):.1f} s after it.")
 
 
 def print_table(options: argparse.Namespace, address: str, server: psutil.Process, browser: Browser) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from ..browser import Watched
 from ..run_folders import fall_silent
@@ -14,6 +14,9 @@ from .serving import serving
 from .shown_runs import write_hostile, write_states
 
 Open = Callable[..., Page]
+
+# A machine that runs other tests beside may take long to read the charts' library.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

@@ -89,14 +89,14 @@ def test_a_replaced_file_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("a\nlonger than the first\nthird\n")
     os.replace(tmp_path / "new", tmp_path / NAME)
     found.refresh()
-    assert found.raw(0, 9) == [b"a", b"longer than the first", b"third"]
+    assert [found.raw(line) for line in range(3)] == [[b"a"], [b"longer than the first"], [b"third"]]
 
 
 def test_a_shortened_file_is_begun_anew(tmp_path: Path) -> None:
     found = opened(tmp_path, "first\nsecond\nthird\n")
     (tmp_path / NAME).write_text("1\n2\n3\n4\n")
     found.refresh()
-    assert found.raw(0, 9) == [b"1", b"2", b"3", b"4"]
+    assert [found.raw(line) for line in range(4)] == [[b"1"], [b"2"], [b"3"], [b"4"]]
 
 
 def test_a_file_written_anew_with_as_many_bytes_is_begun_anew(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_file_written_anew_with_as_many_bytes_is_begun_anew(tmp_path: Path) ->
     (tmp_path / NAME).write_text("a\nbcd\n")
     os.utime(tmp_path / NAME, ns=(1, 1))
     found.refresh()
-    assert found.raw(0, 9) == [b"a", b"bcd"]
+    assert [found.raw(line) for line in (0, 1)] == [[b"a"], [b"bcd"]]
 
 
 def test_a_file_that_goes_has_no_lines_and_may_come_again(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_sample_is_found_where_the_lines_are_in_order(tmp_path: Path) -> None:
 
 def test_a_sample_is_found_where_lines_are_out_of_order_or_missing(tmp_path: Path) -> None:
     found = opened(tmp_path, '{"sample":7,"a":1}\n{"sample": 2}\n{"sample":5}\n')
-    assert [found.line_of(place) for place in (7, 2, 5, 0, 6)] == [0, 1, 2, None, None]
+    assert [found.line_of(place) for place in (2, 7, 5, 0, 6)] == [1, 0, 2, None, None]
 
 
 def test_a_sample_is_found_after_the_file_has_grown(tmp_path: Path) -> None:

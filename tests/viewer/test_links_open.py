@@ -64,7 +64,7 @@ def test_both_links_of_a_finished_runs_summary_open_that_run(
 
     with oaml_view(offline / "training_output", *options) as printed:
         assert "http://localhost:" in printed
-        page = opened(str(recorded.summary["viewer_url"]))
+        viewer = page = opened(str(recorded.summary["viewer_url"]))
         expect(page.locator("svg.screen image")).to_have_attribute("href", re.compile(str(callback.run_id)))
         report = callback.last_report
         assert report is not None
@@ -73,3 +73,5 @@ def test_both_links_of_a_finished_runs_summary_open_that_run(
         page = opened(str(recorded.summary["dashboard_url"]))
         expect(page.locator("#details")).to_contain_text(str(callback.run_id))
         expect(page.locator("#evaluation-rows tr")).to_have_count(3)
+        viewer.close()  # before what it asks is gone
+        page.close()

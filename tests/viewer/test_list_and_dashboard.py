@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -102,7 +101,7 @@ def test_a_run_that_is_not_there_says_so(site: str, opened: Open) -> None:
 
 
 @pytest.mark.slow
-def test_the_dashboard_follows_a_training_within_two_seconds_without_flicker(tmp_path: Path, opened: Open) -> None:
+def test_the_dashboard_follows_a_training_without_flicker(tmp_path: Path, opened: Open) -> None:
     state = trainer_state()
     run = RunFolder(tmp_path, "live", FACTS, state, resumes=False)
     run.begin(state)
@@ -120,15 +119,13 @@ def test_the_dashboard_follows_a_training_within_two_seconds_without_flicker(tmp
         run.log({"train/loss": 1.0, "train/learning_rate": 1e-3, "train/global_step": 40})
         found = evaluation(4, wrong=[0])
         run.evaluation(found, metrics_of(found), split="eval", state=later)
-        begun = time.monotonic()
-        expect(page.locator("#figures")).to_contain_text("75.0 %", timeout=2000)
-        assert time.monotonic() - begun < 2
+        expect(page.locator("#figures")).to_contain_text("75.0 %")  # how soon: benchmarks/viewer_speed.py
         assert page.evaluate("() => document.querySelector('#loss-chart svg.main-svg').mark") == "the same"
         state.global_step = 40
-        expect(page.locator("#step")).to_contain_text("40", timeout=5000)  # with the next sign of life
+        expect(page.locator("#step")).to_contain_text("40")  # with the next sign of life
 
         run.close("finished")
-        expect(page.locator("#state")).to_have_text("finished", timeout=2000)
+        expect(page.locator("#state")).to_have_text("finished")
         page.close()
 
 
@@ -139,9 +136,9 @@ def test_the_dashboard_says_when_the_machine_is_gone_and_keeps_what_it_had(tmp_p
         page = opened(f"{address}dashboard.html?run=live", allowed="Failed to load resource")
         expect(page.locator("#state")).to_have_text("training")
         fall_silent(tmp_path / "live", layout.SILENT_SECONDS + 5)
-        expect(page.locator("#died")).to_be_visible(timeout=5000)
+        expect(page.locator("#died")).to_be_visible()
         figures = page.locator("#figures").inner_text()
         page.route("**/data/**", lambda route: route.abort())
-        expect(page.locator("#failure")).to_contain_text("doesn't answer", timeout=5000)
+        expect(page.locator("#failure")).to_contain_text("doesn't answer")
         assert page.locator("#figures").inner_text() == figures
         page.close()

@@ -55,7 +55,7 @@ def test_a_page_fits_in_every_state(
 ) -> None:
     site, address, ready = STATES[state]
     page = opened(f"{request.getfixturevalue(site)}{address}", width=width, height=800, scheme=scheme, allowed="404")
-    expect(page.locator(ready).first).to_be_attached(timeout=15_000)
+    expect(page.locator(ready).first).to_be_attached()
     keep(page, f"{state}-{width}-{scheme}", tmp_path)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +258,7 @@ class TestWhatIsNotThere:
 def test_several_threads_may_ask_while_a_training_writes(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "odd id", reports=learning(30, 3))  # whose folder has another name
     pieces = Pieces(Runs(tmp_path))
+    asked = {**ASKED, "run": "odd id"}
     failed: list[BaseException] = []
     ended = threading.Event()
 
@@ -265,27 +268,32 @@ def test_several_threads_may_ask_while_a_training_writes(tmp_path: Path) -> None
                 if name == "picture":
                     pieces.picture_folder("odd id")
                 else:
-                    strict(pieces.get(name, {**ASKED, "run": "odd id"}).body)
+                    strict(pieces.get(name, asked).body)
         except BaseException as error:
             failed.append(error)
             raise
 
-    threads = [
-        threading.Thread(target=ask, args=(name,)) for name in ("history", "verdicts", "track", "picture", "runs")
-    ]
-    for thread in threads:
-        thread.start()
-    for step in range(100, 160):
-        with open(folder / layout.HISTORY, "a") as file:
-            file.write(lines({"train/global_step": step, "train/loss": 1.0}))
-        with open(folder / layout.EVALUATIONS, "a") as file:
-            file.write(lines(evaluation(step, answers=ANSWERS)))
-    ended.set()
-    for thread in threads:
-        thread.join()
+    names = ("history", "track", "picture", "picture", "runs")
+    threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for step in range(100, 200):
+            with open(folder / layout.HISTORY, "a") as file:
+                file.write(lines({"train/global_step": step, "train/loss": 1.0}))
+            with open(folder / layout.EVALUATIONS, "a") as file:
+                file.write(lines(evaluation(step, answers=ANSWERS)))
+            time.sleep(0.005)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
     assert failed == []
-    found = strict(pieces.get("run", {"run": "odd id"}).body)
-    assert [one["step"] for one in found["evaluations"]] == [0, 10, 20, *range(100, 160)]
-    assert strict(pieces.get("history", {"run": "odd id"}).body)["series"]["train/loss"]["step"][-60:] == [
-        *range(100, 160)
-    ]
+    found = strict(pieces.get("run", asked).body)
+    assert [one["step"] for one in found["evaluations"]] == [0, 10, 20, *range(100, 200)]
+    assert found["problems"] == []
+    history = strict(pieces.get("history", asked).body)
+    assert history["series"]["train/loss"]["step"][-100:] == [*range(100, 200)]

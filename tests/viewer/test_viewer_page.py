@@ -160,7 +160,7 @@ def test_a_new_evaluation_is_offered_while_the_run_trains(states: Path, site: st
     try:
         with open(evaluation, "a") as file:
             file.write(f"{new}\n")
-        expect(page.locator("body")).to_contain_text(re.compile("step 77"), timeout=8000)
+        expect(page.locator("body")).to_contain_text(re.compile("step 77"))
         assert "eval@77" not in page.url
         page.close()
     finally:
