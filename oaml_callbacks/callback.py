@@ -16,7 +16,7 @@ from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
 from .evaluation_record import RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
-from .run_folder.layout import choose_runs_dir
+from .run_folder.runs_dir import choose_runs_dir
 from .tracked_run import TrackedRun
 from .trainer_logs import (
     Evaluation,

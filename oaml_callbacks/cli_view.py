@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import typer
 
-from .run_folder.layout import RUNS_DIR, choose_runs_dir
+from .run_folder.layout import RUNS_DIR
+from .run_folder.runs_dir import choose_runs_dir
 
 VIEW_HELP = """Show the runs of a folder in a browser: curves, and every evaluated click.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keys, open_runs, stock
+from .clean_text import error_text
 from .evaluation_record import EvaluationRecord, RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_PREEMPTED, exit_code_of, outcome_of
@@ -84,7 +85,7 @@ class TrainerRun:
     @property
     def view_command(self) -> str | None:
         """What to type to see the run in the viewer; `None` without a run folder."""
-        from .run_folder.layout import view_command
+        from .run_folder.runs_dir import view_command
 
         return view_command(self._folder.path.parent) if self._folder is not None else None
 
@@ -139,7 +140,7 @@ class TrainerRun:
             # By the user already: what did not arrive then is sent, and its folder is neither watched nor locked.
             self.tracker.finish(seconds=options.start_timeout * ASK_SHARE)
         saved, going = (None, None) if searching else self._how_to_go_on(state)
-        self._resumes = False
+        resumes, self._resumes = self._resumes, False
         self.tracker = tracker = WandbLogger(
             enabled=True,
             project=options.project or os.environ.get("WANDB_PROJECT", "huggingface"),
@@ -167,6 +168,8 @@ class TrainerRun:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
         run = tracker.run  # once: it is gone where the disk turns out to be full
         self._record = EvaluationRecord(tracker, run, facts, options.record) if run is not None else None
+        if resumes:
+            self._folder = None  # what it wrote since the checkpoint has to be taken back
         self._open_folder(args, state, model, resumes=going is not None)
         if options.alerts:
             from .alerts import Alerts
@@ -178,18 +181,20 @@ class TrainerRun:
     def _open_folder(
         self, args: TrainingArguments, state: TrainerState, model: PreTrainedModel | None, *, resumes: bool
     ) -> None:
-        tracker, parent = self.tracker, self.options.runs_dir
+        tracker, parent, before = self.tracker, self.options.runs_dir, self._folder
         if tracker is None or tracker.run_id is None or parent is None:
             return
-        from .run_folder.facts import run_facts
-        from .run_folder.writer import RunFolder
+        try:
+            from .run_folder.facts import run_facts
+            from .run_folder.writer import RunFolder
 
-        if self._folder is not None:
-            self._folder.heartbeat.stop()  # the user has ended the run, and it is gone on with
-        facts = run_facts(args, model, name=tracker.name)
-        self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
-        self._describe_folder()
-        logger.info("The run's clicks, while it trains and after: %s", self.view_command)
+            if before is None or before.run_id != tracker.run_id:
+                facts = run_facts(args, model, name=tracker.name)
+                self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
+            self._describe_folder()
+            logger.info("The run's clicks, while it trains and after: %s", self.view_command)
+        except Exception as error:  # noqa: BLE001 - the folder is for looking at; nothing of it may end a training
+            logger.warning("The run has no run folder: %s", error_text(error))
 
     def _describe_folder(self) -> None:
         tracker = self.tracker
@@ -348,10 +353,11 @@ class TrainerRun:
             self.tracker.mark_preempting()
 
     def _before_death(self, left: float) -> None:
+        begun = time.monotonic()
         if self._folder is not None:
-            self._folder.end(outcome_of(EXIT_PREEMPTED, None))
+            self._folder.end_at_once(outcome_of(EXIT_PREEMPTED, None))
         if self.tracker is not None:
-            self.tracker.connection.finish(EXIT_PREEMPTED, seconds=left)
+            self.tracker.connection.finish(EXIT_PREEMPTED, seconds=max(0.0, left - (time.monotonic() - begun)))
 
     def ended(self, outcome: str) -> None:
         """Note how the training ended. The run stays open: evaluations may follow."""

@@ -18,6 +18,8 @@ def command(name: str, *, module: str | None = None) -> str:
         name: `wandb`, `oaml`.
         module: What Python runs then; by default the package of the command's name.
     """
+    if not sys.executable:  # an interpreter in another program
+        return name
     python = Path(sys.executable)
     beside_python, on_path = python.with_name(name), shutil.which(name)
     if on_path is not None and (Path(on_path) == beside_python or not beside_python.exists()):

@@ -88,16 +88,21 @@ class EvaluationFiles:
         if split not in self._places:
             self._places[split], self._pictures[split] = self._read_samples(split)
         places, pictures = self._places[split], self._pictures[split]
-        new = []
+        kept = {}
         for row in rows:
             name = one_line(row.sample.id)
-            if name in places:
-                continue
-            kept = self._screenshots.keep(row.sample)
-            places[name], pictures[name] = len(places), kept.path if kept is not None else None
-            new.append(as_line(sample_record(row, kept)))
-        if new:
-            append_lines(self._folder / layout.samples_file(split), new)
+            if name not in places and name not in kept:
+                kept[name] = row, self._screenshots.keep(row.sample)
+        if not kept:
+            return
+        try:
+            lines = (as_line(sample_record(row, picture)) for row, picture in kept.values())
+            append_lines(self._folder / layout.samples_file(split), lines)
+        except BaseException:
+            del self._places[split], self._pictures[split]  # what of it is written is found out next time
+            raise
+        for name, (_, picture) in kept.items():
+            places[name], pictures[name] = len(places), picture.path if picture is not None else None
 
     def _read_samples(self, split: str) -> tuple[dict[str, int], dict[str, str | None]]:
         """What an earlier part of the run has written."""

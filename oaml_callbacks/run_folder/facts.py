@@ -49,8 +49,8 @@ def _lora(model: Any) -> dict[str, Any]:
     if not isinstance(adapters, dict) or not adapters:
         return {}
     adapter = next(iter(adapters.values()))
-    values = {f"lora_{name.removeprefix('lora_')}": getattr(adapter, name, None) for name in ("r", "lora_alpha")}
-    return values | {"lora_dropout": getattr(adapter, "lora_dropout", None)}
+    names = {"lora_r": "r", "lora_alpha": "lora_alpha", "lora_dropout": "lora_dropout"}
+    return {name: _plain(getattr(adapter, attribute, None)) for name, attribute in names.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def _last_byte(file: int, size: int) -> bytes:
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that it is there whole, or as it was before."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         new.write_text(text, encoding="utf-8")
         os.replace(new, path)

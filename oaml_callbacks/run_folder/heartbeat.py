@@ -15,27 +15,34 @@ class Heartbeat:
     """
 
     def __init__(self, beat: Callable[[], None], seconds: float) -> None:
+        self.seconds = seconds
         self._beat = beat
-        self._seconds = seconds
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to beat, at once, if it doesn't yet."""
-        if self._thread is not None and self._thread.is_alive():
+        """Begin to beat, at once, if it doesn't yet.
+
+        Raises:
+            RuntimeError: The process may have no more threads.
+        """
+        if self._thread is not None and self._thread.is_alive() and not self._stopped.is_set():
             return
-        self._stopped.clear()
-        self._thread = threading.Thread(target=self._go, name="oaml-run-folder", daemon=True)
+        self._stopped = threading.Event()  # one of its own: the last thread may still be at its last beat
+        self._thread = threading.Thread(target=self._go, args=(self._stopped,), name="oaml-run-folder", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End it; a beat that is under way is waited for, a second at most, since what follows is the last word."""
-        self._stopped.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=1.0)
-        self._thread = None
+    def stop(self, *, wait: bool = True) -> None:
+        """End it.
 
-    def _go(self) -> None:
+        Args:
+            wait: Wait for a beat that is under way, a second at most.
+        """
+        self._stopped.set()
+        if wait and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1.0)
+
+    def _go(self, stopped: threading.Event) -> None:
         self._beat()
-        while not self._stopped.wait(self._seconds):
+        while not stopped.wait(self.seconds):
             self._beat()

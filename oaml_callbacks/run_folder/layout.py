@@ -21,11 +21,7 @@ training that dies leaves no half of one but the last line of a file of lines.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from ..typed_command import command
-from ..values import fit_file_name, shown
+from ..values import fit_file_name
 
 VERSION = 1
 """Of the files below `oaml/`; written into `run.json`."""
@@ -50,17 +46,10 @@ SILENT_SECONDS = 30.0
 """Without a sign of life for so long, a training is taken for dead."""
 
 
-def choose_runs_dir(given: str | os.PathLike[str] | None) -> Path | None:
-    """The folder given, else that of `OAML_RUNS_DIR`, else [`RUNS_DIR`]; `None` for an empty text."""
-    chosen = os.fspath(given) if given is not None else os.environ.get("OAML_RUNS_DIR", RUNS_DIR)
-    return Path(chosen) if chosen else None
-
-
-def view_command(runs_dir: Path) -> str:
-    """What to type to see the runs in the viewer."""
-    default = Path(os.environ.get("OAML_RUNS_DIR", RUNS_DIR)).absolute()
-    where = "" if runs_dir.absolute() == default else f" {shown(runs_dir)}"
-    return f"{command('oaml', module='oaml_callbacks')} view{where}"
+def folder_name(run_id: str) -> str:
+    """What a run's folder is called: its id, where that can be a name and is none of another meaning."""
+    name = fit_file_name(run_id)
+    return f"_{name}" if name == CURRENT or name.startswith(".") else name
 
 
 def samples_file(split: str) -> str:

@@ -12,15 +12,13 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from .. import keys
 from ..clean_text import cut, one_line
 from ..grounding.metrics import GradedSample
 from ..grounding.samples import chosen_indices
-from . import layout
-from .files import replace_file
 
 MAX_LOSSES = 1000
 MAX_SHOWN = 100
@@ -36,21 +34,19 @@ _TERMINATION = {"finished": "auto_complete", "interrupted": "user_stop", "runnin
 
 
 class OpenAdaptLog:
-    """openadapt-ml's two kinds of file of one run.
+    """openadapt-ml's two kinds of file of one run, as text. May be used by two threads.
 
     Args:
-        folder: The run folder.
         facts: What its pages tell of the run: `job_id`, `model_name`, `lora_r`, …
         started_at: When the run began, in Unix seconds.
 
     Attributes:
         num_epochs: Epochs that the training is to have.
         outcome: How it ended; `running` until then.
-        dirty: Whether there is something that isn't written yet.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], started_at: float) -> None:
-        self._folder = folder
+    def __init__(self, facts: Mapping[str, Any], started_at: float) -> None:
+        self._lock = Lock()
         self._facts = dict(facts)
         self._started_at = started_at
         # Entries are turned into text once, not at each writing.
@@ -63,7 +59,19 @@ class OpenAdaptLog:
         self._base: list[dict[str, Any]] = []
         self.outcome = "running"
         self.num_epochs = 0.0
-        self.dirty = True
+        self._dirty = True
+
+    def end(self, outcome: str) -> None:
+        """Note how the training ended."""
+        self.outcome, self._dirty = outcome, True
+
+    def take_up(self, written: Mapping[str, Any], epoch: float | None) -> None:
+        """Take over the galleries that an earlier part of the run has written, up to an epoch."""
+        galleries: dict[int, list[str]] = {}
+        for entry in written.get("evaluations", []):
+            if isinstance(entry, dict) and isinstance(entry.get("epoch"), int) and entry["epoch"] <= (epoch or 0):
+                galleries.setdefault(entry["epoch"], []).append(json.dumps(entry))
+        self._galleries = [*galleries.values()][-MAX_GALLERIES:]
 
     def add_loss(self, row: Mapping[str, Any], *, at: float) -> None:
         """Add a log event's loss, if it has one that is a number.
@@ -76,24 +84,25 @@ class OpenAdaptLog:
         if not _is_finite(loss) or not _is_finite(rate):
             return  # their page stops at a NaN
         step, epoch = int(row.get(keys.STEP_KEY, 0)), self._epoch(row.get("train/epoch"))
-        self._last = {"epoch": epoch, "step": step, "loss": loss, "learning_rate": rate}
-        self.dirty = True
-        self._seen += 1
-        if (self._seen - 1) % self._stride:
-            return
         entry = {"epoch": epoch, "step": step, "loss": loss, "lr": rate, "time": round(at - self._started_at, 3)}
-        self._losses.append(json.dumps(entry))
-        if len(self._losses) > MAX_LOSSES:
-            self._losses = self._losses[::2]
-            self._stride *= 2
+        with self._lock:
+            self._last = {"epoch": epoch, "step": step, "loss": loss, "learning_rate": rate}
+            self._dirty = True
+            self._seen += 1
+            if (self._seen - 1) % self._stride:
+                return
+            self._losses.append(json.dumps(entry))
+            if len(self._losses) > MAX_LOSSES:
+                self._losses = self._losses[::2]
+                self._stride *= 2
 
     def add_evaluation(
         self, rows: Sequence[GradedSample], pictures: Mapping[str, str | None], *, epoch: float | None
-    ) -> None:
-        """Write an evaluation's file, and put the first of its samples into the log. The last of an epoch stays.
+    ) -> tuple[str, str]:
+        """Put the first of an evaluation's samples into the log.
 
-        Raises:
-            OSError: The file can't be written.
+        Returns:
+            The name and the text of the evaluation's own file; the last of an epoch stays.
         """
         if self._shown is None:
             chosen = [rows[index] for index in chosen_indices(len(rows), MAX_SHOWN)]
@@ -110,16 +119,15 @@ class OpenAdaptLog:
         by_id = {row.sample.id: row for row in rows}
         answers = [_prediction(by_id.get(name)) for name in self._shown]
         number = self._epoch(epoch)
-        replace_file(
-            self._folder / f"predictions_epoch{number}.json",
-            json.dumps({"base_data": self._base, "predictions": answers}, allow_nan=False),
-        )
         gallery = [
             json.dumps(_gallery_entry(number, base, answer, by_id.get(name)), allow_nan=False)
             for base, answer, name in zip(self._base, answers, self._shown, strict=True)
         ]
-        self._galleries = [*self._galleries, gallery[:MAX_GALLERY]][-MAX_GALLERIES:]
-        self.dirty = True
+        with self._lock:
+            self._galleries = [*self._galleries, gallery[:MAX_GALLERY]][-MAX_GALLERIES:]
+            self._dirty = True
+        text = json.dumps({"base_data": self._base, "predictions": answers}, allow_nan=False)
+        return f"predictions_epoch{number}.json", text
 
     def _epoch(self, epoch: float | None) -> int:
         """The number of the epoch, from 0 on; at the end of the last one it is still that."""
@@ -129,15 +137,15 @@ class OpenAdaptLog:
     def _total_epochs(self) -> int:
         return max(1, math.ceil(self.num_epochs or 0))
 
-    def write(self, *, max_steps: int, samples_seen: int) -> None:
-        """Write `training_log.json`, if anything has changed.
+    def text(self, *, max_steps: int, samples_seen: int) -> str | None:
+        """What `training_log.json` is to hold; `None` if nothing has changed since this was asked last."""
+        with self._lock:
+            if not self._dirty:
+                return None
+            self._dirty = False
+            return self._as_text(max_steps, samples_seen)
 
-        Raises:
-            OSError: It can't be written.
-        """
-        if not self.dirty:
-            return
-        self.dirty = False
+    def _as_text(self, max_steps: int, samples_seen: int) -> str:
         fields = {
             **self._facts,
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started_at)),
@@ -154,8 +162,7 @@ class OpenAdaptLog:
         }
         evaluations = ",".join(entry for gallery in self._galleries for entry in gallery)
         head = json.dumps(fields, allow_nan=False).removesuffix("}")
-        text = f'{head}, "losses": [{",".join(self._losses)}], "evaluations": [{evaluations}]}}\n'
-        replace_file(self._folder / layout.TRAINING_LOG, text)
+        return f'{head}, "losses": [{",".join(self._losses)}], "evaluations": [{evaluations}]}}\n'
 
 
 def openadapt_facts(run_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:

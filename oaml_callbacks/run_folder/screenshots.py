@@ -28,6 +28,9 @@ _ENDINGS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
 """The kinds that browsers show, by Pillow's names."""
 
 
+_ORIENTATION = 0x0112  # EXIF
+
+
 @dataclass(frozen=True)
 class Kept:
     """A picture that is kept: its path in the run folder, and its width and height in pixels as the sample has it."""
@@ -49,7 +52,6 @@ class Screenshots:
     """
 
     def __init__(self, run_folder: Path, *, max_mb: float = MAX_MB) -> None:
-        self._run_folder = run_folder
         self._folder = run_folder / layout.SCREENSHOTS
         self._max_bytes = max_mb * 2**20
         self._bytes: int | None = None
@@ -80,9 +82,10 @@ class Screenshots:
         try:
             with _any_size(), Image.open(io.BytesIO(data)) as image:
                 kind, size = image.format, image.size
+                turned = image.getexif().get(_ORIENTATION, 1) != 1
         except (Image.DecompressionBombError, SyntaxError):  # `open_image` tells what is wrong with it
             return None
-        if kind not in _ENDINGS:
+        if kind not in _ENDINGS or turned:  # a browser would turn it, and the model saw it as it is
             return None
         name = self._write(data, _ENDINGS[kind], source=path)
         return Kept(f"{layout.SCREENSHOTS}/{name}", size) if name is not None else None
@@ -95,7 +98,8 @@ class Screenshots:
         self._folder.mkdir(parents=True, exist_ok=True)
         if source is not None:
             try:
-                os.link(source, path)
+                # The file itself: a model hub's cache holds links, which are no files to those who follow none.
+                os.link(os.path.realpath(source), path)
             except OSError:  # another disk, a file of somebody else's, a system without links
                 pass
             else:

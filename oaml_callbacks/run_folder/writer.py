@@ -8,19 +8,20 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from numbers import Integral, Real
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__, keys
 from ..clean_text import error_text
 from ..saved_run import as_row
-from ..values import as_number, fit_file_name, shown
+from ..values import as_number, shown
 from . import layout
 from .evaluations import EvaluationFiles
 from .files import append_lines, as_line, keep_lines, replace_file, spelled
 from .heartbeat import Heartbeat
 from .openadapt_log import OpenAdaptLog, openadapt_facts
+from .progress import Progress
 from .screenshots import Screenshots
 
 if TYPE_CHECKING:
@@ -33,47 +34,44 @@ logger = logging.getLogger(__name__)
 LOG_SECONDS = 10.0
 """How often `training_log.json` is written anew, at most."""
 
-State = Literal["training", "evaluating", "ended"]
-
 
 class RunFolder:
     """The folder of one run: `<parent>/<run_id>`, with `<parent>/current` linked to it.
 
     What fails here fails with one warning, and never into the training. A run that is gone on with from a checkpoint
-    goes on in its folder: what it wrote after the checkpoint is taken away, and what the folder lacks is written from
-    the Trainer's log history.
+    goes on in its folder: what it wrote after the checkpoint is taken away. A folder without a history, as on another
+    machine, gets the Trainer's log history.
 
     Args:
         parent: The folder of all runs.
-        run_id: The run's id, a name without a `/`.
+        run_id: The run's id.
         facts: From [`run_facts`].
         state: The Trainer's.
         resumes: Whether the run goes on from a checkpoint.
+
+    Attributes:
+        path: The folder.
+        heartbeat: Gives signs of life while the run trains.
     """
 
     def __init__(
         self, parent: Path, run_id: str, facts: Mapping[str, Any], state: TrainerState, *, resumes: bool
     ) -> None:
         parent = parent.absolute()  # the script may go elsewhere
-        self.path = parent / fit_file_name(run_id)
-        self._run_id = run_id
+        self.path = parent / layout.folder_name(run_id)
+        self.run_id = run_id
         self._facts = dict(facts)
         self._told = False
-        self._lock = RLock()  # a signal may come while it is held
-        self._state = state
-        self._standing: State = "training"
-        self._outcome: str | None = None
-        self._ended_at: float | None = None
         self._links: dict[str, Any] = {}
-        self._begun_at = self._started_at = time.time()
-        self._begun_step = state.global_step
+        self._started_at = time.time()
         self._log_written = 0.0
         self._log_split: str | None = None
-        self._log = OpenAdaptLog(self.path, openadapt_facts(run_id, self._facts), self._started_at)
+        self._log = OpenAdaptLog(openadapt_facts(run_id, self._facts), self._started_at)
         self._log.num_epochs = state.num_train_epochs or 0
         self._evaluations = EvaluationFiles(self.path, Screenshots(self.path))
+        self._progress = Progress(self.path, state)
         self.heartbeat = Heartbeat(self._beat, layout.BEAT_SECONDS)
-        self._try(lambda: self._open(parent, resumes=resumes))
+        self._try(lambda: self._open(parent, state, resumes=resumes))
 
     # While it trains ---------------------------------------------------------------------------------------------
 
@@ -84,28 +82,23 @@ class RunFolder:
 
     def begin(self, state: TrainerState) -> None:
         """Note that a training begins, or goes on."""
-        self._state, self._standing, self._outcome, self._ended_at = state, "training", None, None
-        self._begun_at, self._begun_step = time.time(), state.global_step
+        self._progress.begin(state)
         self._log.outcome, self._log.num_epochs = "running", state.num_train_epochs or 0
-        self.heartbeat.start()
+        self._try(self.heartbeat.start)
 
     def evaluates(self, evaluating: bool) -> None:
         """Note whether it is evaluating now."""
-        if self._standing != "ended":
-            self._standing = "evaluating" if evaluating else "training"
+        self._progress.evaluates(evaluating)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Add a row of the history: numbers by W&B's keys."""
 
         def write() -> None:
-            at = time.time()
-            append_lines(self.path / layout.HISTORY, [as_line({**numbers(row), "at": round(at, 3)})])
-            with self._lock:
-                self._log.add_loss(row, at=at)
+            at, plain = time.time(), numbers(row)
+            append_lines(self.path / layout.HISTORY, [as_line({**plain, "at": round(at, 3)})])
+            self._log.add_loss(plain, at=at)
 
         self._try(write)
-        if self._standing != "ended":
-            self.heartbeat.start()  # of a run that was opened in the middle of a training
 
     def evaluation(
         self,
@@ -120,41 +113,51 @@ class RunFolder:
 
         def write() -> None:
             step, epoch = (0, 0.0) if baseline else (state.global_step, state.epoch)
-            self._evaluations.add(report, metrics, split=split, step=step, epoch=epoch, baseline=baseline)
+            figures = numbers(metrics)
+            self._evaluations.add(report, figures, split=split, step=step, epoch=epoch, baseline=baseline)
             self._log_split = self._log_split or split  # openadapt-ml's files know one evaluation set
             if split == self._log_split:
-                with self._lock:
-                    self._log.add_evaluation(report.rows, self._evaluations.pictures(split), epoch=epoch)
+                pictures = self._evaluations.pictures(split)
+                name, text = self._log.add_evaluation(report.rows, pictures, epoch=epoch)
+                replace_file(self.path / name, text)
 
         self._try(write)
 
     def end(self, outcome: str) -> None:
         """Note how the training ended. Evaluations may follow."""
-        self._standing, self._outcome, self._ended_at = "ended", outcome, time.time()
-        self._log.outcome, self._log.dirty = outcome, True
+        self._progress.end(outcome)
+        self._log.end(outcome)
         self.heartbeat.stop()
         self._beat(last=True)
 
+    def end_at_once(self, outcome: str) -> None:
+        """The same for a process that is about to be killed: it waits for nobody, and writes the one small file."""
+        self._progress.end(outcome)
+        self.heartbeat.stop(wait=False)
+        self._try(self._progress.write)
+
     def close(self, outcome: str) -> None:
         """End it, if no training's end has."""
-        if self._standing != "ended":
+        if self._progress.standing != "ended":
             self.end(outcome)
-        elif self._log.dirty:  # of an evaluation after the end
-            self._beat(last=True)
+        else:
+            self._beat(last=True)  # an evaluation may have followed
 
     # Inside ------------------------------------------------------------------------------------------------------
 
-    def _open(self, parent: Path, *, resumes: bool) -> None:
+    def _open(self, parent: Path, state: TrainerState, *, resumes: bool) -> None:
+        if self.path.is_symlink():
+            raise OSError("it is a link")
         (self.path / layout.OWN).mkdir(parents=True, exist_ok=True)
         _link_current(parent, self.path.name)
         self._started_at = _started_at(self.path) or self._started_at
         if resumes:
-            self._go_on()
+            self._go_on(state)
         self._write_run()
 
-    def _go_on(self) -> None:
-        """Take away what was written after the checkpoint, and write what the folder lacks from the log history."""
-        last = self._state.global_step
+    def _go_on(self, state: TrainerState) -> None:
+        """Take away what was written after the checkpoint; a missing history is written from the log history."""
+        last = state.global_step
 
         def is_before(record: Mapping[str, Any]) -> bool:
             step = record.get(keys.STEP_KEY, record.get("step", 0))
@@ -163,17 +166,19 @@ class RunFolder:
         keep_lines(self.path / layout.EVALUATIONS, is_before)
         history = self.path / layout.HISTORY
         keep_lines(history, is_before)
-        rows = [row for entry in self._state.log_history if (row := as_row(entry))]
+        rows = [row for entry in state.log_history if (row := as_row(entry))]
         if not history.exists() or not history.stat().st_size:
             append_lines(history, [as_line(numbers(row)) for row in rows])
         for row in rows:
             self._log.add_loss(row, at=self._started_at)
+        with suppress(OSError, ValueError):
+            self._log.take_up(json.loads((self.path / layout.TRAINING_LOG).read_text(encoding="utf-8")), state.epoch)
 
     def _write_run(self) -> None:
         run = {
             "version": layout.VERSION,
             "writer": f"oaml-callbacks {__version__}",
-            "id": self._run_id,
+            "id": self.run_id,
             **self._links,
             "started_at": round(self._started_at, 3),
             "facts": self._facts,
@@ -181,30 +186,17 @@ class RunFolder:
         replace_file(self.path / layout.RUN, json.dumps(spelled(run), indent=1) + "\n")
 
     def _beat(self, *, last: bool = False) -> None:
-        self._try(lambda: self._write_progress(last=last))
+        self._try(self._progress.write)
+        if last or time.time() - self._log_written >= LOG_SECONDS:
+            self._log_written = time.time()
+            self._try(self._write_log)
 
-    def _write_progress(self, *, last: bool) -> None:
-        state, now = self._state, time.time()
-        if state.global_step == self._begun_step:
-            self._begun_at = now  # the base model's evaluation says nothing of how fast steps are
-        progress = {
-            "state": self._standing,
-            "outcome": self._outcome,
-            "step": state.global_step,
-            "max_steps": state.max_steps,
-            "epoch": state.epoch,
-            "num_epochs": state.num_train_epochs,
-            "ended_at": self._ended_at,
-            "begun_at": round(self._begun_at, 3),
-            "begun_step": self._begun_step,
-            "at": round(now, 3),
-        }
-        replace_file(self.path / layout.PROGRESS, as_line(progress))
-        if last or now - self._log_written >= LOG_SECONDS:
-            self._log_written = now
-            samples = state.global_step * int(self._facts.get("samples_per_step") or 0)
-            with self._lock:
-                self._log.write(max_steps=state.max_steps, samples_seen=samples)
+    def _write_log(self) -> None:
+        state = self._progress.state
+        samples = state.global_step * int(self._facts.get("samples_per_step") or 0)
+        text = self._log.text(max_steps=state.max_steps, samples_seen=samples)
+        if text is not None:
+            replace_file(self.path / layout.TRAINING_LOG, text)
 
     def _try(self, write: Callable[[], None]) -> None:
         try:
@@ -219,10 +211,16 @@ class RunFolder:
                 )
 
 
-def numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+def numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """What of a row are numbers, out of their wrappings."""
-    plain = {name: as_number(value) for name, value in row.items()}
-    return {name: value for name, value in plain.items() if isinstance(value, (int, float))}
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        number = as_number(value)
+        if isinstance(number, Integral):
+            found[name] = int(number)
+        elif isinstance(number, Real):
+            found[name] = float(number)
+    return found
 
 
 def _link_current(parent: Path, name: str) -> None:

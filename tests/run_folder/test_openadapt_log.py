@@ -15,13 +15,29 @@ from ..graded import INSIDE, evaluation, graded, report
 from ..run_folders import learning, write_run
 
 
+class Written(OpenAdaptLog):
+    """Whose files are written as the run folder writes them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__({"job_id": "a"}, time.time())
+        self.folder = folder
+
+    def write(self, *, max_steps: int, samples_seen: int) -> None:
+        (self.folder / "training_log.json").write_text(self.text(max_steps=max_steps, samples_seen=samples_seen) or "")
+
+    def add_evaluation(self, *given: Any, **named: Any) -> tuple[str, str]:
+        name, text = super().add_evaluation(*given, **named)
+        (self.folder / name).write_text(text)
+        return name, text
+
+
 def written(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "training_log.json").read_text())
     return found
 
 
-def log(folder: Path) -> OpenAdaptLog:
-    made = OpenAdaptLog(folder, {"job_id": "a"}, time.time())
+def log(folder: Path) -> Written:
+    made = Written(folder)
     made.num_epochs = 3
     return made
 

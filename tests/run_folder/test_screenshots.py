@@ -102,3 +102,27 @@ def test_a_picture_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogC
     with caplog.at_level(logging.WARNING):
         assert Screenshots(tmp_path / "run").keep(sample(tmp_path / "gone.png")) is None
     assert "isn't in the run folder" in caplog.text
+
+
+def test_of_a_link_the_file_itself_is_linked(tmp_path: Path) -> None:
+    """As a model hub's cache has its files."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    path = saved(tmp_path / "blobs" / "abc.png")
+    (tmp_path / "snapshot" / "screen.png").symlink_to("../blobs/abc.png")
+    kept = Screenshots(tmp_path / "run").keep(sample(tmp_path / "snapshot" / "screen.png"))
+    assert kept is not None
+    assert not (tmp_path / "run" / kept.path).is_symlink()
+    assert os.path.samefile(tmp_path / "run" / kept.path, path)
+
+
+def test_a_picture_that_a_browser_would_turn_is_kept_as_the_model_saw_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "screen.jpg"
+    picture(0, (64, 36)).save(path, exif=exif)
+    kept = Screenshots(tmp_path / "run").keep(sample(path))
+    assert kept is not None
+    with Image.open(tmp_path / "run" / kept.path) as image:
+        assert image.size == (64, 36) == kept.size
+        assert image.getexif().get(0x0112, 1) == 1

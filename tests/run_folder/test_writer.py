@@ -105,7 +105,7 @@ def test_named_evaluation_sets_have_files_of_their_own(tmp_path: Path) -> None:
 def test_a_training_gives_signs_of_life_with_its_step(tmp_path: Path) -> None:
     state = trainer_state()
     run = RunFolder(tmp_path, "a", FACTS, state, resumes=False)
-    run.heartbeat._seconds = 0.02
+    run.heartbeat.seconds = 0.02
     run.begin(state)
     state.global_step = 7
     time.sleep(0.2)
@@ -119,17 +119,6 @@ def test_a_training_gives_signs_of_life_with_its_step(tmp_path: Path) -> None:
     assert (found["state"], found["outcome"]) == ("ended", "interrupted")
     time.sleep(0.1)
     assert os.stat(run.path / layout.PROGRESS).st_mtime_ns == at
-
-
-def test_a_run_that_is_opened_in_the_middle_gives_signs_of_life_too(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
-    run.log({"train/loss": 1.0, "train/global_step": 1})
-    for _ in range(100):
-        if (run.path / layout.PROGRESS).exists():
-            break
-        time.sleep(0.02)
-    assert progress(run.path)["state"] == "training"
-    run.close("finished")
 
 
 def test_a_script_that_goes_elsewhere_goes_on_in_the_same_folder(
@@ -148,7 +137,7 @@ def test_a_script_that_goes_elsewhere_goes_on_in_the_same_folder(
 def test_speed_counts_from_the_first_step_and_not_from_the_base_models_evaluation(tmp_path: Path) -> None:
     state = trainer_state()
     run = RunFolder(tmp_path, "a", FACTS, state, resumes=False)
-    run.heartbeat._seconds = 0.02
+    run.heartbeat.seconds = 0.02
     begun = time.time()
     run.begin(state)
     time.sleep(0.3)
@@ -226,3 +215,83 @@ def test_secrets_and_the_home_directory_stay_out(tmp_path: Path, monkeypatch: py
     texts = [path.read_text() for path in run.path.rglob("*.json*")]
     assert texts
     assert not [text for text in texts if "aVeryGoodSecret" in text]
+
+
+def test_a_write_that_failed_spoils_no_later_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oaml_callbacks.run_folder import evaluations
+
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    with monkeypatch.context() as full:
+
+        def no_room(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        full.setattr(evaluations, "append_lines", no_room)
+        first = evaluation(3)
+        run.evaluation(first, metrics_of(first), split="eval", state=trainer_state(1))
+    second = evaluation(5)
+    run.evaluation(second, metrics_of(second), split="eval", state=trainer_state(2))
+    samples = [sample["id"] for sample in lines(run.path, layout.samples_file("eval"))]
+    answers = lines(run.path, layout.answers_file("eval", 2))
+    assert [samples[answer["sample"]] for answer in answers] == [row.sample.id for row in second.rows]
+
+
+def test_no_thread_to_be_had_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_more(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    monkeypatch.setattr("threading.Thread.start", no_more)
+    run.begin(trainer_state())
+    run.log({"train/loss": 1.0, "train/global_step": 1})
+    assert "can't start new thread" in caplog.text
+    assert len(lines(run.path, layout.HISTORY)) == 1
+
+
+def test_evaluations_without_a_training_are_no_training(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    run.evaluates(True)
+    run.log({"eval/loss": 1.0, "train/global_step": 0})
+    assert not (run.path / layout.PROGRESS).exists()
+    run.close("finished")
+    assert progress(run.path)["outcome"] == "finished"
+
+
+@pytest.mark.parametrize("run_id", ["current", ".hidden"])
+def test_an_id_that_means_something_else_is_another_name(tmp_path: Path, run_id: str) -> None:
+    write_run(tmp_path, "first")
+    folder = write_run(tmp_path, run_id)
+    assert folder.name == f"_{run_id}"
+    assert json.loads((tmp_path / "first" / layout.RUN).read_text())["id"] == "first"
+    assert os.readlink(tmp_path / "current") == folder.name
+
+
+def test_numbers_of_other_libraries_are_numbers(tmp_path: Path) -> None:
+    import numpy as np
+    import torch
+
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    run.log({"train/a": np.float32(0.5), "train/b": np.int64(3), "train/c": torch.tensor(2.0), "train/global_step": 1})
+    (row,) = lines(run.path, layout.HISTORY)
+    assert (row["train/a"], row["train/b"], row["train/c"]) == (0.5, 3, 2.0)
+
+
+def test_a_process_that_is_about_to_die_waits_for_nobody(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    run.begin(trainer_state())
+    with run._log._lock, run._progress._lock:  # as when the signal came in the middle of both
+        begun = time.monotonic()
+        run.end_at_once("preempted")
+        assert time.monotonic() - begun < 2
+    run.end_at_once("preempted")
+    assert progress(run.path)["outcome"] == "preempted"
+
+
+def test_a_resumed_run_keeps_the_galleries_that_it_had(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, reports=learning(4, 3))
+    before = json.loads((folder / layout.TRAINING_LOG).read_text())["evaluations"]
+    run = RunFolder(tmp_path, "abc123", FACTS, trainer_state(20), resumes=True)
+    run.close("finished")
+    assert json.loads((folder / layout.TRAINING_LOG).read_text())["evaluations"] == before != []

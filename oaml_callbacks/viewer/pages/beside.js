@@ -5,8 +5,13 @@ import { Pane } from "./pane.js";
 import { PaneHead } from "./pane_head.js";
 
 export class Beside {
-  /** @param {function} onChoose called with the key of an evaluation of the other run */
-  constructor(onChoose) {
+  /**
+   * @param {function} onChoose called with the key of an evaluation of the other run
+   * @param {function} onUnknown called when it has none of the key that is asked for
+   * @param {function} onChange called when its evaluations are others than before
+   */
+  constructor({ onChoose, onUnknown, onChange }) {
+    Object.assign(this, { onUnknown, onChange });
     this.pane = new Pane("The other run");
     this.head = new PaneHead(this.pane.head, "B", onChoose);
     this.element = this.pane.element;
@@ -17,8 +22,9 @@ export class Beside {
   /** Compare with that run; "" for none. */
   choose(key) {
     this.element.hidden = !key;
-    if (!key) this.comparison = null;
-    else if (this.comparison?.data.key !== key) this.comparison = new Comparison(key);
+    if ((this.comparison?.data.key ?? "") === key) return;
+    this.comparison?.close();
+    this.comparison = key ? new Comparison(key, this.onChange) : null;
   }
 
   /** The other run's letters in the order of this one's samples; null where no run is beside. */
@@ -50,6 +56,8 @@ export class Beside {
   async evaluation(mine, key) {
     const { comparison } = this;
     await comparison.open();
-    return comparison.evaluation(key, mine.set);
+    const found = comparison.evaluation(key, mine.set);
+    if (key && found?.key !== key && comparison === this.comparison) this.onUnknown(key);
+    return found;
   }
 }

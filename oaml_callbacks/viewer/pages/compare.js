@@ -4,20 +4,46 @@ import { RunData } from "./run_data.js";
 import { source } from "./source.js";
 
 export class Comparison {
-  /** @param {string} key the other run's */
-  constructor(key) {
+  /** @param {string} key the other run's  @param {function} onChange called when its evaluations are others */
+  constructor(key, onChange) {
     this.data = new RunData(key);
     this.maps = new Map();
+    this.onChange = onChange;
   }
 
-  /** Load the run, once. */
-  async open() {
-    if (!this.data.run) this.data.update(await source.run(this.data.key));
+  /** Have the run; from then on it is looked at until `close`. */
+  open() {
+    this.opened ??= new Promise((resolve, reject) => {
+      const look = (run, error) => (error && !this.data.run ? this.fail(error, reject) : resolve(this.take(run)));
+      this.stop = source.poll(() => source.run(this.data.key), look, () => this.data.pause);
+    });
+    return this.opened;
+  }
+
+  close() {
+    this.stop?.();
+  }
+
+  /* The next one who needs the run tries again. @private */
+  fail(error, reject) {
+    this.close();
+    this.opened = null;
+    reject(error);
+  }
+
+  /* What can't be had any more stays as it was: the page tells of its own run that the server is gone. @private */
+  take(run) {
+    const isFirst = !this.data.run;
+    if (!run || !this.data.update(run) || isFirst) return;
+    this.maps.clear();
+    this.onChange();
   }
 
   /** The evaluation to show: the one that is asked for, else the newest of the set of that name, else of any. */
   evaluation(key, set) {
-    return this.data.evaluation(key, this.data.sets().includes(set) ? set : null);
+    const theirs = this.data.sets().includes(set) ? set : null;
+    const found = this.data.evaluations(theirs).find((evaluation) => evaluation.key === key);
+    return found ?? this.data.evaluation("", theirs);
   }
 
   /** The index of a sample of the first run in the other one, or null where it isn't there. */

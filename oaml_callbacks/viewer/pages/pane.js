@@ -1,23 +1,29 @@
 /* One run's screen and words for the sample that is shown; two of them stand side by side. */
 
-import { h, replace } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { isNumber } from "./format.js";
 import { asBox, asPoint, asSize, centreOf } from "./geometry.js";
 import { letterOf } from "./outcomes.js";
+import { PaneWords } from "./pane_words.js";
 import { Screen } from "./screen.js";
 import { source } from "./source.js";
-import { pictureLabel, wordsOf } from "./words.js";
+import { pictureLabel } from "./words.js";
+
+/** Milliseconds for which a sample's old answer stays while its next one isn't there yet. */
+const PATIENCE = 200;
 
 export class Pane {
   /** @param {string} name of the pane for a screen reader */
   constructor(name) {
-    this.screen = new Screen();
     this.head = h("div", { class: "pane-head" });
-    this.stage = h("div", { class: "stage" }, this.screen.element);
-    this.words = h("div", { class: "words" });
+    this.stage = h("div", { class: "stage" });
+    this.screen = new Screen(this.stage);
+    this.words = new PaneWords();
     this.message = h("p", { class: "message", hidden: true });
-    this.element = h("article", { class: "pane", "aria-label": name }, this.head, this.message, this.stage, this.words);
+    const parts = [this.head, this.message, this.stage, this.words.element];
+    this.element = h("article", { class: "pane", "aria-label": name }, parts);
     this.turn = 0;
+    this.asking = null;
   }
 
   /**
@@ -29,7 +35,7 @@ export class Pane {
   async show(view) {
     const turn = ++this.turn;
     const { data, evaluation, index } = view;
-    const rest = Promise.all([data.answer(evaluation, index), data.verdicts(evaluation), trailOf(view)]);
+    const rest = this.ask(view, turn);
     rest.catch(() => {}); // told of below, once the sample is there
     try {
       const sample = await data.store(evaluation.set).load(index);
@@ -45,25 +51,64 @@ export class Pane {
   /** Words instead of a sample. */
   tell(words) {
     this.turn++;
-    this.message.textContent = words;
+    this.forget();
+    this.drawn = null;
+    setText(this.message, words);
     this.message.hidden = false;
-    this.stage.hidden = this.words.hidden = true;
+    this.stage.hidden = this.words.element.hidden = true;
+  }
+
+  /**
+   * The answer and the trail. One is asked for at a time: of those that are passed while it is on its way, as by a key
+   * that is held down, only the last is asked for. @private
+   */
+  ask(view, turn) {
+    const { data, evaluation, index } = view;
+    const before = this.asking;
+    const asking = (async () => {
+      await before;
+      return turn === this.turn ? Promise.all([data.answer(evaluation, index), trailOf(view)]) : [];
+    })();
+    this.asking = asking.catch(() => {});
+    return asking;
   }
 
   /** @private */
   async showAnswer(view, sample, rest) {
     const { turn } = this;
     const unanswered = { sample, answer: undefined, letter: null, trail: [] };
-    this.draw(view, unanswered);
+    this.wait(view, unanswered);
     try {
-      const [answer, verdicts, trail] = await rest;
+      const [answer, trail] = await rest;
       if (turn !== this.turn) return null;
-      return this.draw(view, { sample, answer, letter: verdicts.outcome[view.index] ?? letterOf(answer), trail });
+      return this.draw(view, { sample, answer, letter: letterOf(answer), trail });
     } catch (error) {
       // The picture stays: it is there, though its answer isn't.
       if (turn === this.turn) this.draw(view, { ...unanswered, failure: error.message });
       return null;
     }
+  }
+
+  /* Of the same sample what is drawn stays for a moment: a step through the evaluations doesn't blink. @private */
+  wait(view, unanswered) {
+    if (this.drawn !== nameOf(view)) this.draw(view, unanswered);
+    else {
+      const { turn } = this;
+      this.next = () => turn === this.turn && this.draw(view, unanswered);
+      this.waiting ??= setTimeout(() => this.lose(), PATIENCE);
+    }
+  }
+
+  /** @private */
+  lose() {
+    this.forget();
+    this.next();
+  }
+
+  /** @private */
+  forget() {
+    clearTimeout(this.waiting);
+    this.waiting = null;
   }
 
   /** @private */
@@ -73,13 +118,19 @@ export class Pane {
     const size = asSize(shown.sample.size);
     const words = { ...shown, place, size, url };
     const label = pictureLabel(words);
+    this.forget();
+    this.drawn = nameOf(view);
     this.message.hidden = true;
-    this.stage.hidden = this.words.hidden = false;
+    this.stage.hidden = this.words.element.hidden = false;
     this.element.classList.toggle("tall", Boolean(size && size[1] > size[0]));
     this.screen.show({ ...place, url, size, trail: shown.trail, zoomed: view.zoomed, label });
-    replace(this.words, wordsOf(words));
+    this.words.show(words, this.drawn);
     return words;
   }
+}
+
+function nameOf({ data, evaluation, index }) {
+  return JSON.stringify([data.key, evaluation.set, index]);
 }
 
 /** Load a sample's picture before it is asked for. */

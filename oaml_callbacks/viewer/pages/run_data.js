@@ -1,26 +1,38 @@
 /* What the page holds of one run: asked for when it is first needed, and kept. */
 
-import { source } from "./source.js";
+import { Kept } from "./kept.js";
 import { SampleStore } from "./sample_store.js";
+import { source } from "./source.js";
 
-const TRACK_BLOCK = 20;
+/** Seconds between two looks at a run that goes on, and at one that has ended: it may be resumed. */
+const LOOK = 2;
+const LOOK_AT_ENDED = 10;
+/** Evaluations whose verdicts are kept: those of 10,000 samples take a quarter of a megabyte. */
+const MOST_VERDICTS = 40;
 
 export class RunData {
   /** @param {string} key the run's */
   constructor(key) {
     this.key = key;
     this.run = null;
-    this.kept = new Map();
+    this.setsKept = new Kept();
+    this.tracksKept = new Kept();
+    this.verdictsKept = new Kept(MOST_VERDICTS);
     this.stores = new Map();
   }
 
-  /** Take the run as the server now says it is. Returns whether there are other evaluations than before. */
+  /** Take the run as the server now says it is. Returns whether its evaluations are others than before. */
   update(run) {
-    const before = this.evaluations().map((evaluation) => evaluation.key).join("\n");
+    const before = this.evaluations().map(nameAndVersion).join("\n");
     this.run = run ?? {};
-    const changed = before !== this.evaluations().map((evaluation) => evaluation.key).join("\n");
-    if (changed) this.forget("track", "samples");
+    const changed = before !== this.evaluations().map(nameAndVersion).join("\n");
+    if (changed) for (const kept of [this.setsKept, this.tracksKept]) kept.clear();
     return changed;
+  }
+
+  /** Seconds after which it is worth to look at the run again. */
+  get pause() {
+    return this.run?.state === "ended" ? LOOK_AT_ENDED : LOOK;
   }
 
   /** The evaluations, those of one set where one is named; in order of steps. */
@@ -49,9 +61,9 @@ export class RunData {
     return chosen ?? all[all.findIndex((one) => one.key === evaluation.key) - 1] ?? null;
   }
 
-  /** `{count, block, groups, digest}` of a set. */
+  /** `{count, block, trackBlock, groups, digest}` of a set. */
   samples(set) {
-    return this.once("samples", set, async () => {
+    return this.setsKept.get(set, async () => {
       const samples = wholeSamples(await source.samples(this.key, set));
       this.store(set).block = samples.block;
       return samples;
@@ -66,22 +78,24 @@ export class RunData {
 
   /** `{outcome, distance, dx, dy}` of an evaluation, all of them there. */
   verdicts(evaluation) {
-    const { key } = evaluation;
-    return this.once("verdicts", key, async () => wholeVerdicts(await source.verdicts(this.key, key)));
+    const ask = async () => wholeVerdicts(await source.verdicts(this.key, evaluation.key));
+    return this.verdictsKept.get(nameAndVersion(evaluation), ask);
   }
 
   /** The answer to a sample, or null where it isn't in the evaluation. */
   async answer(evaluation, index) {
     const block = await this.blockSize(evaluation.set, index);
-    const answers = await source.answers(this.key, evaluation.key, Math.floor(index / block));
+    const number = Math.floor(index / block);
+    const answers = await source.answers(this.key, evaluation.key, number, nameAndVersion(evaluation));
     return answers?.[index % block] ?? null;
   }
 
   /** How a sample's clicks went: evaluation's key → `{letter, point}`. */
   async track(set, index) {
-    const block = Math.floor(index / TRACK_BLOCK);
-    const track = await this.once("track", `${set}/${block}`, () => source.track(this.key, set, block));
-    const row = index - (track?.first ?? block * TRACK_BLOCK);
+    const { trackBlock } = await this.samples(set);
+    const block = Math.floor(index / trackBlock);
+    const track = await this.tracksKept.get(`${set}/${block}`, () => source.track(this.key, set, block));
+    const row = index - (track?.first ?? block * trackBlock);
     const keys = track?.evaluations ?? [];
     return new Map(
       keys.map((key, at) => [key, { letter: track.outcome?.[row]?.[at], point: track.point?.[row]?.[at] ?? null }]),
@@ -92,27 +106,21 @@ export class RunData {
   async blockSize(set, index) {
     return index === 0 ? 1 : (await this.samples(set)).block;
   }
+}
 
-  /** @private */
-  once(kind, name, ask) {
-    const key = `${kind}/${name}`;
-    if (!this.kept.has(key)) {
-      const asked = ask();
-      this.kept.set(key, asked);
-      asked.catch(() => this.kept.delete(key));
-    }
-    return this.kept.get(key);
-  }
-
-  /** @private */
-  forget(...kinds) {
-    for (const key of this.kept.keys()) if (kinds.includes(key.split("/")[0])) this.kept.delete(key);
-  }
+/* A run that was resumed before an evaluation writes it again, under the same name. */
+function nameAndVersion({ key, at, correct }) {
+  return JSON.stringify([key, at, correct]);
 }
 
 function wholeSamples(samples) {
-  const count = samples?.count ?? 0;
-  return { count, block: samples?.block || 200, groups: samples?.groups ?? {}, digest: samples?.digest ?? null };
+  return {
+    count: samples?.count ?? 0,
+    block: samples?.block || 200,
+    trackBlock: samples?.track_block || 20,
+    groups: samples?.groups ?? {},
+    digest: samples?.digest ?? null,
+  };
 }
 
 function wholeVerdicts(verdicts) {

@@ -8,11 +8,14 @@ import { overlay, placeholder } from "./overlay.js";
 const USUAL_SIZE = [1280, 720];
 
 export class Screen {
-  constructor() {
+  /** @param {HTMLElement} stage to fill */
+  constructor(stage) {
+    this.stage = stage;
     this.picture = svg("g");
     this.overlay = svg("g");
     this.element = svg("svg", { class: "screen", role: "img" }, this.picture, this.overlay);
     this.scene = null;
+    replace(stage, this.element);
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
@@ -56,7 +59,7 @@ export class Screen {
     const box = viewBox(size, placesOf(scene), scene.zoomed);
     this.element.setAttribute("viewBox", box.join(" "));
     this.element.setAttribute("aria-label", scene.label);
-    this.element.style.setProperty("--shape", `${size[0]} / ${size[1]}`);
+    this.stage.style.setProperty("--shape", `${size[0]} / ${size[1]}`);
     const unit = this.unit(box);
     this.drawPicture(size, unit);
     replace(this.overlay, overlay(scene, size, unit));

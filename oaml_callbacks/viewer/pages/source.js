@@ -1,11 +1,12 @@
 /* Where the pages' data come from: a server, the files of a static copy, or the page itself. The pages can't tell. */
 
+import { Kept } from "./kept.js";
+
 const PIECES = globalThis.oamlPieces ?? embedded();
 const STATIC = document.documentElement.dataset.source; // "files" in a static copy, "page" in an embedded page
 
-/* What was asked for already and doesn't change: blocks of samples and answers. */
-const KEPT = new Map();
-const MOST_KEPT = 60;
+/* What doesn't change: blocks of samples and answers. */
+const KEPT = new Kept(60);
 
 export const source = {
   live: !STATIC,
@@ -18,8 +19,9 @@ export const source = {
   samples: (run, set) => piece("samples", { run, set }),
   sampleBlock: (run, set, block) => kept("sample_block", { run, set, block }),
   ids: (run, set) => kept("ids", { run, set }),
-  verdicts: (run, evaluation) => kept("verdicts", { run, evaluation }),
-  answers: (run, evaluation, block) => kept("answers", { run, evaluation, block }),
+  verdicts: (run, evaluation) => piece("verdicts", { run, evaluation }),
+  /** `version`: another one than before where a resumed run has written the evaluation again. */
+  answers: (run, evaluation, block, version) => kept("answers", { run, evaluation, block }, version),
   track: (run, set, block) => piece("track", { run, set, block }),
 
   picture: (run, path) => pictureUrl("picture", run, path),
@@ -38,15 +40,8 @@ function asSentence(words) {
   return `${words[0].toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
 }
 
-async function kept(name, parameters) {
-  const key = `${name}?${new URLSearchParams(parameters)}`;
-  if (!KEPT.has(key)) {
-    if (KEPT.size >= MOST_KEPT) KEPT.delete(KEPT.keys().next().value);
-    const asked = piece(name, parameters);
-    KEPT.set(key, asked);
-    asked.catch(() => KEPT.delete(key));
-  }
-  return KEPT.get(key);
+function kept(name, parameters, version = "") {
+  return KEPT.get(`${name}?${new URLSearchParams(parameters)} ${version}`, () => piece(name, parameters));
 }
 
 async function fetched(name, parameters) {
@@ -123,9 +118,13 @@ function once(make) {
   return () => (made ??= make());
 }
 
-/** See the contract in `viewer/pieces.py`: call `onChange` when what `fetch` gives is another than before. */
+/**
+ * See the contract in `viewer/pieces.py`: call `onChange` when what `fetch` gives is another than before.
+ * `seconds` between two looks, or a function that gives them.
+ */
 function poll(fetch, onChange, seconds) {
   let last, timer, stopped, failed;
+  const pause = () => (typeof seconds === "function" ? seconds() : seconds) * 1000 * (document.hidden ? 15 : 1);
   const ask = async () => {
     try {
       const value = await fetch();
@@ -139,7 +138,7 @@ function poll(fetch, onChange, seconds) {
       onChange(null, error);
     }
     clearTimeout(timer); // One that was asked for meanwhile, as the page came into sight
-    if (source.live && !stopped) timer = setTimeout(ask, seconds * 1000 * (document.hidden ? 15 : 1));
+    if (source.live && !stopped) timer = setTimeout(ask, pause());
   };
   const onVisible = () => {
     if (document.hidden || stopped || !source.live) return;
