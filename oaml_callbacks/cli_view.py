@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,8 @@ On a machine elsewhere: `ssh -L 8080:localhost:8080 MACHINE oaml view`, and open
 
 DEFAULT_PORT = 8080
 MIN_TOKEN = 16
+MAX_TOLD = 10
+"""Things that a copy lacks and that are told by name."""
 
 
 def view(  # noqa: PLR0917  # called by typer alone
@@ -92,20 +96,18 @@ def _serve(runs_dir: Path, *, host: str, port: int, token: str | None, names: li
         token = secrets.token_urlsafe(24)
     listening = _listen(host, port)
     port = listening[0].getsockname()[1]
-    shown = host if is_loopback(host) and ":" not in host else f"[{host}]" if ":" in host else host
-    if host in ("0.0.0.0", "::"):
-        shown = socket.getfqdn()
+    shown = socket.getfqdn() if host in ("0.0.0.0", "::", "*") else f"[{host}]" if ":" in host else host
     link = f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
     app = make_app(runs_dir, hosts={*own_names(host), *names}, token=token, port=port)
     server = uvicorn.Server(
         # The log would have the token, and says nothing that the page doesn't.
-        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none")
     )
     typer.echo(f"The runs in {runs_dir}: {link}   (Ctrl-C ends it)")
     if token:
         typer.echo("Who has this link sees the runs. The connection isn't encrypted; over a network, prefer ssh -L.")
-    if open_browser:
-        webbrowser.open(link)
+    if open_browser:  # beside the server: some browsers hold who opens them until they are closed
+        threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.run(sockets=listening)
 
@@ -134,7 +136,8 @@ def _listen(host: str, port: int) -> list[socket.socket]:
             one.listen(128)
         except OSError as error:
             one.close()
-            if error.errno == 99 or (sockets and port == 0):  # no such address here, or a port taken there
+            # No such address here; or a port that was chosen by the first is taken there.
+            if error.errno == errno.EADDRNOTAVAIL or (sockets and port == 0):
                 continue
             for other in sockets:
                 other.close()
@@ -154,6 +157,10 @@ def _export(runs_dir: Path, out: Path) -> None:
         written = export_runs(runs_dir, out)
     except ExportError as error:
         _fail(str(error))
+    for reason in written.left_out[:MAX_TOLD]:
+        typer.echo(f"left out: {reason}", err=True)
+    if len(written.left_out) > MAX_TOLD:
+        typer.echo(f"and {len(written.left_out) - MAX_TOLD} more that could not be read", err=True)
     typer.echo(f"{written.runs} runs, {written.files:,} files, {written.bytes / 2**20:.1f} MB: {out / 'index.html'}")
 
 

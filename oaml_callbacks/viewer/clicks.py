@@ -6,10 +6,10 @@ import hashlib
 from array import array
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from .lines import Lines
-from .reading import MAX_NAME, Problem, Stamp, mapping, number, numbers, parse_object, short, text
+from .lines import Lines, parse_line
+from .reading import MAX_NAME, Problem, Stamp, mapping, number, numbers, short, stamp, text
 
 BLOCK = 200
 """Samples in a block of samples or of answers."""
@@ -32,8 +32,6 @@ LETTERS = {
     "no_place": "p",
 }
 UNREAD, ABSENT = "?", "-"
-
-Status = Literal["ok", "unreadable", "refusal"]
 
 
 class Clicks:
@@ -58,7 +56,7 @@ class Clicks:
 
     def stamp(self, name: str) -> Stamp | None:
         """What tells a file from what it was before."""
-        return self.lines(name).refresh()
+        return stamp(self._folder, name)
 
     # Samples -----------------------------------------------------------------------------------------------------
 
@@ -67,7 +65,7 @@ class Clicks:
         lines = self.lines(name)
         groups: dict[str, dict[str, Any]] = {}
         digest = hashlib.blake2b(digest_size=8)
-        for line, data in lines.blocks():
+        for line, data in lines.read():
             record = _parsed(data)
             digest.update(f"{short(record.get('id'))}\n".encode("utf-8", "replace"))
             for grouping, value in list(mapping(record.get("groups")).items())[:MAX_GROUPINGS]:
@@ -85,13 +83,14 @@ class Clicks:
 
     def ids(self, name: str) -> list[str]:
         """The ids of all samples, in order."""
-        return [short(_parsed(data).get("id")) for _, data in self.lines(name).blocks()]
+        return [short(_parsed(data).get("id")) for _, data in self.lines(name).read()]
 
     def sample_block(self, name: str, block: int) -> list[dict[str, Any]]:
         """The samples of a block."""
         lines = self.lines(name)
         first = block * BLOCK
-        return [_sample(data, f"{name}, line {first + i + 1},") for i, data in enumerate(lines.raw(first, BLOCK))]
+        _check_block(block, first, len(lines))
+        return [_sample(data, f"{name}, line {line + 1},") for line, data in lines.read(first, BLOCK)]
 
     # Answers -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +99,7 @@ class Clicks:
         total = len(self.lines(samples))
         letters = [ABSENT] * total
         columns: dict[str, list[int | None]] = {name: [None] * total for name in ("distance", "dx", "dy")}
-        for line, data in self.lines(answers).blocks():
+        for line, data in self.lines(answers).read():
             record = _parsed(data)
             place = record.get("sample", line)
             if not isinstance(place, int) or not 0 <= place < total:
@@ -115,11 +114,14 @@ class Clicks:
     def answers(self, samples: str, answers: str, block: int) -> list[dict[str, Any] | None]:
         """What was answered to the samples of a block; `None` for one that wasn't asked."""
         total, lines = len(self.lines(samples)), self.lines(answers)
+        _check_block(block, block * BLOCK, total)
         found: list[dict[str, Any] | None] = []
         for place in range(block * BLOCK, min((block + 1) * BLOCK, total)):
             line = lines.line_of(place)
-            data = lines.raw(line) if line is not None else []
-            found.append(_answer(data[0], f"{answers}, line {line + 1},") if line is not None and data else None)
+            data = lines.line(line) if line is not None else None
+            found.append(
+                _answer(data, f"{answers}, line {line + 1},") if line is not None and data is not None else None
+            )
         return found
 
     def track(self, samples: str, evaluations: dict[str, str], block: int) -> dict[str, Any]:
@@ -131,6 +133,7 @@ class Clicks:
             block: The track block.
         """
         first = block * TRACK_BLOCK
+        _check_block(block, first, len(self.lines(samples)))
         places = range(first, min(first + TRACK_BLOCK, len(self.lines(samples))))
         outcomes: list[list[str]] = [[] for _ in places]
         points: list[list[list[float] | None]] = [[] for _ in places]
@@ -138,7 +141,7 @@ class Clicks:
             lines = self.lines(answers)
             for index, place in enumerate(places):
                 line = lines.line_of(place)
-                record = _parsed(lines.raw(line)[0]) if line is not None else None
+                record = _parsed(lines.line(line) or b"") if line is not None else None
                 outcomes[index].append(letter(record) if record is not None else ABSENT)
                 points[index].append(numbers(record.get("point"), 2) if record is not None else None)
         return {
@@ -149,6 +152,11 @@ class Clicks:
         }
 
 
+def _check_block(block: int, first: int, count: int) -> None:
+    if first >= count and block:
+        raise Problem(f"there is no block {block}: there are {count} samples")
+
+
 def letter(record: dict[str, Any]) -> str:
     """A verdict as one letter."""
     outcome = record.get("outcome")
@@ -157,7 +165,7 @@ def letter(record: dict[str, Any]) -> str:
 
 def _sample(data: bytes, where: str) -> dict[str, Any]:
     try:
-        record = parse_object(data, where)
+        record = parse_line(data, where)
         problem = None
     except Problem as error:
         record, problem = {}, str(error)
@@ -178,7 +186,7 @@ def _sample(data: bytes, where: str) -> dict[str, Any]:
 
 def _answer(data: bytes, where: str) -> dict[str, Any]:
     try:
-        record = parse_object(data, where)
+        record = parse_line(data, where)
         problem = None
     except Problem as error:
         record, problem = {}, str(error)
@@ -203,7 +211,7 @@ def _size(value: Any) -> list[int] | None:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        return parse_object(data, "")
+        return parse_line(data, "")
     except Problem:
         return {}
 

@@ -22,6 +22,8 @@ from .run_files import mark_best, safe_url
 
 TOLERANCE = 0.05
 MAX_ROWS = 200_000
+MAX_LOG = 32 * 2**20
+"""Bytes of a log; openadapt-ml's own has every loss and every answer in one object."""
 MAX_SHARE = 1e6
 """Places further off are no places: with them distances would be no numbers."""
 SET = "eval"
@@ -60,7 +62,7 @@ class ForeignRun:
             return
         self._stamp, self._problems = now, []
         try:
-            self._log = read_json(self.folder, layout.TRAINING_LOG)
+            self._log = read_json(self.folder, layout.TRAINING_LOG, MAX_LOG)
         except Problem as problem:
             self._log, self._problems = {}, [str(problem)]
         self._samples, self._epochs = {}, {}
@@ -131,6 +133,10 @@ class ForeignRun:
             "misses": {},
             "groups": {},
         }
+
+    def forget(self) -> None:
+        """Give back the memory that looking at the run has taken."""
+        self._stamp, self._log, self._samples, self._epochs = None, {}, {}, {}
 
     # Pieces ------------------------------------------------------------------------------------------------------
 

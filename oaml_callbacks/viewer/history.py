@@ -9,8 +9,8 @@ from typing import Any
 
 from ..run_folder import layout
 from ..run_folder.files import spelled
-from .lines import Lines
-from .reading import MAX_NAME, Problem, Stamp, number, parse_object, short
+from .lines import Lines, TooLong, parse_line
+from .reading import MAX_NAME, Problem, Stamp, number, short
 
 STEP_KEY = "train/global_step"
 
@@ -48,16 +48,16 @@ class History:
         if self._lines.begun != self._begun:
             self._begun = self._lines.begun
             self._forget()
-        for line, data in self._lines.blocks(self._read):
+        for line, data in self._lines.read(self._read):
             self._add(line, data)
         self._read = len(self._lines)
         return now
 
     def _add(self, line: int, data: bytes) -> None:
         try:
-            row = parse_object(data, self._lines.name)
+            row = parse_line(data, self._lines.name)
         except Problem:
-            if data.strip():
+            if data.strip() or isinstance(data, TooLong):
                 self._broken.append(line + 1)
             return
         step = number(row.get(STEP_KEY))

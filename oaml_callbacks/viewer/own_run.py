@@ -33,6 +33,10 @@ class OwnRun:
         self._history: History | None = None
         self._clicks = Clicks(folder)
 
+    def forget(self) -> None:
+        """Give back the memory that looking at the run has taken."""
+        self._history, self._clicks = None, Clicks(self.folder)
+
     def identity(self) -> str:
         """The run's id."""
         self._files.refresh()

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from .reading import Problem, Stamp, inside, short, stamp
+from .reading import Problem, Stamp, open_inside, read_bytes, short, stamp_of
 
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 100_000_000
-"""Of a picture that a thumbnail is made of."""
+MAX_PIXELS = 40_000_000
+"""Of a picture that a thumbnail is made of; four bytes each while it is made."""
 SIDE = 320
 """Pixels of a thumbnail's longer side."""
 MAX_CACHED = 16 * 2**20
@@ -24,6 +24,7 @@ KINDS = {
     b"GIF87a": "image/gif",
     b"GIF89a": "image/gif",
 }
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 
@@ -56,39 +57,34 @@ class Pictures:
         Raises:
             Problem: There is none.
         """
-        path, found = self._find(folder, relative)
-        data = path.read_bytes()
+        found = self._stamp(folder, relative)
+        data = read_bytes(folder, relative, MAX_BYTES)
         return Picture(data, _kind(data, relative), _etag(found))
 
     def thumbnail(self, folder: Path, relative: str) -> Picture:
         """A picture made small, as JPEG; arguments and errors as for [`picture`]."""
-        path, found = self._find(folder, relative)
-        key = (str(path), found)
+        key = (f"{folder}/{relative}", self._stamp(folder, relative))
         with self._lock:
             if key in self._cached:
                 self._cached.move_to_end(key)
                 return self._cached[key]
         with self._makers:
-            data = path.read_bytes()
+            data = read_bytes(folder, relative, MAX_BYTES)
             _kind(data, relative)
-            small = Picture(_small(data, relative), "image/jpeg", _etag(found))
+            small = Picture(_small(data, relative), "image/jpeg", _etag(key[1]))
         with self._lock:
-            if key not in self._cached:  # another thread may have made it meanwhile
+            if key not in self._cached:
                 self._cached[key] = small
                 self._bytes += len(small.data)
             while self._bytes > MAX_CACHED:
                 self._bytes -= len(self._cached.popitem(last=False)[1].data)
         return small
 
-    def _find(self, folder: Path, relative: str) -> tuple[Path, Stamp]:
+    def _stamp(self, folder: Path, relative: str) -> Stamp:
         if not relative.lower().endswith(ENDINGS):
             raise Problem(f"{short(relative)} is no picture")
-        path, found = inside(folder, relative), stamp(folder, relative)
-        if found is None:
-            raise Problem(f"{short(relative)} isn't there")
-        if found[1] > MAX_BYTES:
-            raise Problem(f"{short(relative)} has {found[1] / 2**20:.0f} MB, more than is shown")
-        return path, found
+        with open_inside(folder, relative) as file:
+            return stamp_of(file)
 
 
 def _kind(data: bytes, relative: str) -> str:
@@ -104,7 +100,7 @@ def _small(data: bytes, relative: str) -> bytes:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Problem(f"{short(relative)} has too many pixels")
             image.draft("RGB", (SIDE, SIDE))  # a JPEG is decoded at a fraction of its size

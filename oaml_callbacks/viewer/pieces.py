@@ -27,6 +27,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from .lines import Changed
 from .reading import Problem, short
 from .runs import Run, Runs
 
@@ -59,8 +60,8 @@ class Piece:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes."""
-        return len(self.body) + len(self.compressed or b"")
+        """Bytes that it takes, with what is needed to find it."""
+        return len(self.body) + len(self.compressed or b"") + 1000
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,12 @@ _KINDS: Mapping[str, _Kind] = {
 
 NAMES = ("runs", *_KINDS)
 
+_NO_ROW = dict.fromkeys(("project", "model", "outcome", "step", "max_steps", "started_at", "seen_at", "samples")) | {
+    "accuracy": {"last": None, "best": None, "baseline": None},
+    "evaluations": 0,
+    "foreign": False,
+}
+
 
 class Pieces:
     """Makes pieces. May be asked by several threads; one makes a piece while the others wait.
@@ -132,8 +139,12 @@ class Pieces:
             if kind is None:
                 raise Problem(f"there is no piece {short(name)}")
             run = self.runs.run(parameters.get("run", ""))
+            arguments = [_argument(parameters, one) for one in kind.parameters]
             try:
-                return self._of_run(run, name, kind, [_argument(parameters, one) for one in kind.parameters])
+                try:
+                    return self._of_run(run, name, kind, arguments)
+                except Changed:  # the training was just writing; it doesn't do so twice in a moment
+                    return self._of_run(run, name, kind, arguments)
             except OSError as error:
                 raise Problem(f"a file of the run can't be read: {error.strerror or error}") from None
 
@@ -150,7 +161,7 @@ class Pieces:
         """The piece `runs`, as a value."""
         runs = self.runs.all()
         current = self.runs.current()
-        rows = [{**run.row(), "current": run.key == current} for run in runs]
+        rows = [{**_row(run), "current": run.key == current} for run in runs]
         rows.sort(key=lambda row: (-(row["started_at"] or row["seen_at"] or 0), row["key"]))
         return {"runs": rows, "problems": self.runs.problems, "folder": short(self.runs.folder.name)}
 
@@ -173,6 +184,13 @@ class Pieces:
         self._bytes += piece.size
         while self._bytes > MAX_CACHED and len(self._cached) > 1:
             self._bytes -= self._cached.popitem(last=False)[1][1].size
+
+
+def _row(run: Run) -> dict[str, Any]:
+    try:
+        return run.row()
+    except (Problem, OSError):  # one run's trouble, and not the list's
+        return {"key": run.key, "id": run.key, "name": run.key, "state": "unknown", "problems": 1, **_NO_ROW}
 
 
 def _argument(parameters: Mapping[str, str], name: str) -> str | int:

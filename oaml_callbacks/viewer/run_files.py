@@ -9,15 +9,14 @@ from typing import Any
 
 from ..links import LinkError, check_url
 from ..run_folder import layout
-from .lines import Lines
+from .lines import Lines, TooLong, parse_line
 from .reading import (
     MAX_NAME,
     Problem,
     Stamp,
-    inside,
     mapping,
     number,
-    parse_object,
+    open_inside,
     read_json,
     short,
     stamp,
@@ -52,6 +51,7 @@ class RunFiles:
         self.sets: dict[str, str] = {}
         """The file of an evaluation set's samples, by its name."""
         self.problems: list[str] = []
+        self._evaluation_problems: list[str] = []
 
     def refresh(self) -> tuple[Stamp | None, ...]:
         """Read what has changed; gives the files' stamps."""
@@ -63,7 +63,7 @@ class RunFiles:
         self.about = self._read(layout.RUN)
         self.progress = self._read(layout.PROGRESS)
         if before is None or before[2] != stamps[2]:
-            self._evaluation_problems: list[str] = []
+            self._evaluation_problems = []
             self._read_evaluations()
         self.problems = [*self.problems, *self._evaluation_problems][:MAX_PROBLEMS]
         return stamps
@@ -82,17 +82,16 @@ class RunFiles:
             self._lines.refresh()
             self._add_evaluations(found)
         except (OSError, Problem) as error:
-            said = getattr(error, "strerror", None) or error
-            self._evaluation_problems.append(f"{self._lines.name} can't be read: {said}")
+            self._evaluation_problems.append(getattr(error, "strerror", None) or str(error))
         self.evaluations = sorted(found.values(), key=lambda one: (one["step"], not one["baseline"]))
         mark_best(self.evaluations)
 
     def _add_evaluations(self, found: dict[str, dict[str, Any]]) -> None:
-        for line, data in self._lines.blocks():
-            if not data.strip():
+        for line, data in self._lines.read():
+            if not data.strip() and not isinstance(data, TooLong):
                 continue
             try:
-                evaluation = _evaluation(parse_object(data, f"{self._lines.name}, line {line + 1},"))
+                evaluation = _evaluation(parse_line(data, f"{self._lines.name}, line {line + 1},"))
             except Problem as problem:
                 self._evaluation_problems.append(str(problem))
                 continue
@@ -106,7 +105,7 @@ class RunFiles:
                 break
         for name in dict.fromkeys(name for files in self.files.values() for name in files):
             try:
-                inside(self.folder, name)
+                open_inside(self.folder, name).close()
             except Problem as problem:
                 self._evaluation_problems.append(f"{self._lines.name}: {problem}")
 

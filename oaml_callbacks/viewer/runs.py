@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,11 @@ FIND_SECONDS = 1.0
 """For how long what was found is taken for what is there."""
 MAX_KEPT = 2000
 """Runs whose small files are remembered."""
+MAX_LOOKED_AT = 4
+"""Runs whose curves and lines are remembered: 25 MB for 100,000 log events of twelve values."""
 
-_NO_RUNS_IN = frozenset(("wandb", "node_modules", "__pycache__", "site-packages", layout.SCREENSHOTS, layout.OWN))
+_NO_RUNS_IN = frozenset(("wandb", "node_modules", "__pycache__", "site-packages", layout.SCREENSHOTS))
+_MARKS = (layout.RUN, layout.PROGRESS, layout.HISTORY, layout.EVALUATIONS)
 
 Run = OwnRun | ForeignRun
 
@@ -39,7 +43,9 @@ class Runs:
         self.folder = folder.resolve()
         self._found: dict[str, Path] = {}
         self._found_at = -FIND_SECONDS
+        self._find_took = 0.0
         self._kept: dict[str, Run] = {}
+        self._looked: list[Run] = []
         self.problems: list[str] = []
 
     def all(self) -> list[Run]:
@@ -55,14 +61,14 @@ class Runs:
         """
         if key == layout.CURRENT and (target := self._current()) is not None:
             key = target
-        if key not in self._found:
-            self._find(again=key not in self._found)
-        if key in self._found:
-            return self._run(key)
+        if key not in self._found or not _is_run(self._found[key]):  # new, or gone
+            self._find(again=True)
+        if key in self._found and _is_run(self._found[key]):
+            return self._looked_at(self._run(key))
         named = [found for found in self._found if found.rpartition("/")[2] == key]
         named = named or [run.key for run in self.all() if run.identity() == key]
         if len(named) == 1:
-            return self._run(named[0])
+            return self._looked_at(self._run(named[0]))
         if named:
             raise Problem(f"several runs are called {short(key)}: {', '.join(map(short, named[:5]))}")
         raise Problem(f"there is no run {short(key)} in {short(self.folder.name)}")
@@ -90,9 +96,18 @@ class Runs:
             del self._kept[next(iter(self._kept))]
         return kept
 
+    def _looked_at(self, run: Run) -> Run:
+        """Note that a run is being looked at; of others than the last few the figures of every step are forgotten."""
+        self._looked = [run, *(other for other in self._looked if other is not run)]
+        for other in self._looked[MAX_LOOKED_AT:]:
+            other.forget()
+        del self._looked[MAX_LOOKED_AT:]
+        return run
+
     def _find(self, *, again: bool = False) -> None:
-        age = time.monotonic() - self._found_at
-        if age < (0.1 if again else FIND_SECONDS):
+        begun = time.monotonic()
+        # Where looking takes long (a home directory), a tenth of the time goes into it at most.
+        if begun - self._found_at < max(0.1 if again else FIND_SECONDS, 10 * self._find_took):
             return
         self.problems = []
         try:
@@ -100,14 +115,15 @@ class Runs:
         except OSError as error:
             self._found, self.problems = {}, [f"the folder can't be read: {error.strerror or error}"]
         self._found_at = time.monotonic()
+        self._find_took = self._found_at - begun
 
     def _below(self) -> Iterator[tuple[str, Path]]:
         if _is_run(self.folder):
             yield _as_text(self.folder.name), self.folder
             return
-        waiting, looked = [("", self.folder, 0)], 0
+        waiting, looked = deque([("", self.folder, 0)]), 0
         while waiting:
-            prefix, folder, depth = waiting.pop(0)
+            prefix, folder, depth = waiting.popleft()
             for entry in _folders(folder):
                 looked += 1
                 if looked > MAX_FOLDERS:
@@ -143,9 +159,6 @@ def _is_own(folder: Path) -> bool:
 def _as_text(name: str) -> str:
     """A file's name that may not be UTF-8 as text that is."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-_MARKS = (layout.RUN, layout.PROGRESS, layout.HISTORY, layout.EVALUATIONS)
 
 
 def _is_checkpoint(name: str) -> bool:

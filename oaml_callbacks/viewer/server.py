@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .guard import Guard
 from .pages import KINDS, charts_library, page_names, page_path
 from .pictures import Picture, Pictures
 from .pieces import Pieces
-from .reading import Problem
+from .reading import Problem, short
 from .runs import Runs
 
 
@@ -48,7 +48,7 @@ def make_app(folder: Path, *, hosts: Iterable[str], token: str | None = None, po
     def page(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
         if name not in page_names():
-            raise Problem(f"there is no page {name}")
+            raise Problem(f"there is no page {short(name)}")
         body, compressed, etag = _page(name)
         return _cached(request, body, compressed, etag, KINDS[Path(name).suffix])
 
@@ -93,7 +93,7 @@ def _cached(
     return Response(body, media_type=kind, headers=headers)
 
 
-@lru_cache(maxsize=64)
+@cache  # there are as many as page_names() says
 def _page(name: str) -> tuple[bytes, bytes | None, str]:
     path = charts_library() if name == "plotly.min.js" else page_path(name)
     body = path.read_bytes()

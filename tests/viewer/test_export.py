@@ -34,9 +34,9 @@ def exported(runs: Path, name: str = "site") -> tuple[Path, Written]:
 
 def piece_of(path: Path) -> Any:
     """A piece's value: its file is a script that says it."""
-    found = re.fullmatch(r"globalThis\.oamlPiece=(.*);\n", path.read_text("utf-8"), re.DOTALL)
+    found = re.fullmatch(r"globalThis\.oamlPiece=JSON\.parse\((.*)\);\n", path.read_text("utf-8"), re.DOTALL)
     assert found is not None, path
-    return strict(found.group(1).encode())
+    return strict(strict(found.group(1).encode()).encode())
 
 
 def files(folder: Path) -> dict[str, bytes]:

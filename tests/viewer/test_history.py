@@ -90,11 +90,11 @@ def test_a_growing_file_gives_the_new_points(tmp_path: Path) -> None:
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
-    folder = raw_run(tmp_path, {layout.HISTORY: lines(row(1, train_loss=2.0))})
+    folder = raw_run(tmp_path, {layout.HISTORY: lines(row(1, train_loss=2.0), row(1, train_note="x" * 100))})
     found = History(folder)
     found.refresh()
     with open(folder / layout.HISTORY, "r+b") as file:
-        file.write(b"X")  # the line that was read: whoever reads it again finds it broken
+        file.write(b"X")  # in the line that was read: whoever reads it again finds it broken
         file.seek(0, os.SEEK_END)
         file.write(lines(row(2, train_loss=1.0)).encode())
     now = refreshed(found)

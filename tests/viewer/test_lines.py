@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from oaml_callbacks.viewer import lines as lines_module
-from oaml_callbacks.viewer.lines import Lines
+from oaml_callbacks.viewer.lines import Changed, Lines, TooLong, parse_line
 from oaml_callbacks.viewer.reading import Problem
 
 from .raw_runs import lines as as_lines
@@ -25,6 +26,10 @@ def opened(folder: Path, content: str | bytes) -> Lines:
     return found
 
 
+def raw(found: Lines, first: int, count: int = 1) -> list[bytes]:
+    return [data for _, data in found.read(first, count)]
+
+
 def added(folder: Path, content: str) -> None:
     with open(folder / NAME, "a") as file:
         file.write(content)
@@ -33,25 +38,29 @@ def added(folder: Path, content: str) -> None:
 def test_any_line_is_read_without_the_others(tmp_path: Path) -> None:
     found = opened(tmp_path, as_lines(*({"n": number} for number in range(5000))))
     assert len(found) == 5000
-    assert [found.object(line) for line in (4999, 0, 2500)] == [{"n": 4999}, {"n": 0}, {"n": 2500}]
+    assert [json.loads(found.line(line) or b"null") for line in (4999, 0, 2500)] == [
+        {"n": 4999},
+        {"n": 0},
+        {"n": 2500},
+    ]
 
 
 def test_lines_longer_than_what_is_read_at_once_are_whole(tmp_path: Path) -> None:
     rows = [b"a" * (3 * 2**20), b"b", b"c" * 2**20, b"d"]
     found = opened(tmp_path, b"".join(row + b"\n" for row in rows))
-    assert [found.raw(line) for line in range(4)] == [[row] for row in rows]
+    assert [raw(found, line) for line in range(4)] == [[row] for row in rows]
 
 
 def test_several_lines_are_read_at_once_and_none_beyond_the_end(tmp_path: Path) -> None:
     found = opened(tmp_path, "a\nb\nc\n")
-    assert found.raw(1, 10) == [b"b", b"c"]
-    assert found.raw(-1, 2) == [b"a"]
-    assert found.raw(3, 2) == []
+    assert raw(found, 1, 10) == [b"b", b"c"]
+    assert raw(found, -1, 2) == [b"a"]
+    assert raw(found, 3, 2) == []
 
 
 def test_blocks_have_all_lines_in_order(tmp_path: Path) -> None:
     found = opened(tmp_path, "".join(f"{number}\n" for number in range(2500)))
-    assert list(found.blocks(999)) == [(number, str(number).encode()) for number in range(999, 2500)]
+    assert list(found.read(999)) == [(number, str(number).encode()) for number in range(999, 2500)]
 
 
 def test_an_unfinished_line_is_not_there_until_it_is_ended(tmp_path: Path) -> None:
@@ -59,13 +68,13 @@ def test_an_unfinished_line_is_not_there_until_it_is_ended(tmp_path: Path) -> No
     assert len(found) == 1
     added(tmp_path, ": 1}\n")
     found.refresh()
-    assert found.object(1) == {"n": 1}
+    assert json.loads(found.line(1) or b"null") == {"n": 1}
 
 
 def test_empty_lines_count(tmp_path: Path) -> None:
     found = opened(tmp_path, 'x\n\n{"n": 2}\n')
-    assert found.raw(1) == [b""]
-    assert found.object(2) == {"n": 2}
+    assert raw(found, 1) == [b""]
+    assert json.loads(found.line(2) or b"null") == {"n": 2}
 
 
 def test_what_is_added_is_found(tmp_path: Path) -> None:
@@ -73,7 +82,7 @@ def test_what_is_added_is_found(tmp_path: Path) -> None:
     for number in range(3):
         added(tmp_path, f"{number}\n")
         found.refresh()
-    assert found.raw(0, 9) == [b"a", b"0", b"1", b"2"]
+    assert raw(found, 0, 9) == [b"a", b"0", b"1", b"2"]
 
 
 def test_a_file_that_grows_is_the_same_one(tmp_path: Path) -> None:
@@ -89,14 +98,14 @@ def test_a_replaced_file_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("a\nlonger than the first\nthird\n")
     os.replace(tmp_path / "new", tmp_path / NAME)
     found.refresh()
-    assert [found.raw(line) for line in range(3)] == [[b"a"], [b"longer than the first"], [b"third"]]
+    assert [raw(found, line) for line in range(3)] == [[b"a"], [b"longer than the first"], [b"third"]]
 
 
 def test_a_shortened_file_is_begun_anew(tmp_path: Path) -> None:
     found = opened(tmp_path, "first\nsecond\nthird\n")
     (tmp_path / NAME).write_text("1\n2\n3\n4\n")
     found.refresh()
-    assert [found.raw(line) for line in range(4)] == [[b"1"], [b"2"], [b"3"], [b"4"]]
+    assert [raw(found, line) for line in range(4)] == [[b"1"], [b"2"], [b"3"], [b"4"]]
 
 
 def test_a_file_written_anew_with_as_many_bytes_is_begun_anew(tmp_path: Path) -> None:
@@ -104,7 +113,7 @@ def test_a_file_written_anew_with_as_many_bytes_is_begun_anew(tmp_path: Path) ->
     (tmp_path / NAME).write_text("a\nbcd\n")
     os.utime(tmp_path / NAME, ns=(1, 1))
     found.refresh()
-    assert [found.raw(line) for line in (0, 1)] == [[b"a"], [b"bcd"]]
+    assert [raw(found, line) for line in (0, 1)] == [[b"a"], [b"bcd"]]
 
 
 def test_a_file_that_goes_has_no_lines_and_may_come_again(tmp_path: Path) -> None:
@@ -114,7 +123,7 @@ def test_a_file_that_goes_has_no_lines_and_may_come_again(tmp_path: Path) -> Non
     assert len(found) == 0
     (tmp_path / NAME).write_text("b\n")
     assert found.refresh() is not None
-    assert found.raw(0) == [b"b"]
+    assert raw(found, 0) == [b"b"]
 
 
 def test_a_file_that_may_not_be_read_is_an_error_each_time_until_it_may() -> None:
@@ -123,11 +132,11 @@ def test_a_file_that_may_not_be_read_is_an_error_each_time_until_it_may() -> Non
         (folder / NAME).chmod(0)
         found = Lines(folder, NAME)
         for _ in range(2):
-            with pytest.raises(PermissionError):
+            with pytest.raises(Problem, match="may not be read"):
                 found.refresh()
         (folder / NAME).chmod(0o600)
         found.refresh()
-        assert found.raw(0) == [b"a"]
+        assert raw(found, 0) == [b"a"]
 
 
 def test_a_file_that_is_a_link_has_no_lines(tmp_path: Path) -> None:
@@ -144,7 +153,7 @@ def test_a_name_that_leads_elsewhere_has_no_lines(tmp_path: Path, name: str) -> 
     (tmp_path / "run").mkdir()
     found = Lines(tmp_path / "run", name)
     assert found.refresh() is None
-    assert found.raw(0, 5) == []
+    assert raw(found, 0, 5) == []
 
 
 def test_a_line_that_is_too_long_is_empty_and_the_others_are_read(
@@ -152,16 +161,39 @@ def test_a_line_that_is_too_long_is_empty_and_the_others_are_read(
 ) -> None:
     monkeypatch.setattr(lines_module, "MAX_LINE", 10)
     found = opened(tmp_path, f"a\n{'b' * 20}\nc\n")
-    assert found.raw(0, 3) == [b"a", b"", b"c"]
-    assert found.raw(1) == [b""]
+    assert raw(found, 0, 3) == [b"a", b"", b"c"]
+    assert raw(found, 1) == [b""]
 
 
-def test_an_object_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
-    found = opened(tmp_path, "{}\n[]\n")
-    with pytest.raises(Problem, match=r"^rows\.jsonl, line 2, holds a list"):
-        found.object(1)
-    with pytest.raises(Problem, match="has no line 3"):
-        found.object(2)
+def test_what_is_no_object_is_named_by_its_line() -> None:
+    for data, problem in ((b"[]", "it holds a list"), (TooLong.of(50 * 2**20), "it has 50 MB")):
+        with pytest.raises(Problem, match=problem):
+            parse_line(data, "it")
+
+
+def test_a_file_that_is_too_large_is_told(tmp_path: Path) -> None:
+    with open(tmp_path / NAME, "wb") as file:
+        file.truncate(3 * 2**30)  # of nothing, and so it takes no room
+    with pytest.raises(Problem, match=r"has 3\.0 GB"):
+        Lines(tmp_path, NAME).refresh()
+
+
+def test_a_file_in_the_place_of_another_is_begun_anew_also_with_its_inode(tmp_path: Path) -> None:
+    found = opened(tmp_path, "first\nsecond\n")
+    with open(tmp_path / NAME, "r+b") as file:  # the same inode, and longer
+        file.write(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
+    found.refresh()
+    assert raw(found, 0, 3) == [b"1", b"2", b"3"]
+
+
+def test_a_file_that_is_replaced_between_two_looks_is_told(tmp_path: Path) -> None:
+    found = opened(tmp_path, "a\nb\n")
+    (tmp_path / "new").write_text("longer\n")
+    os.replace(tmp_path / "new", tmp_path / NAME)
+    with pytest.raises(Changed):
+        raw(found, 0)
+    found.refresh()
+    assert raw(found, 0) == [b"longer"]
 
 
 def test_a_sample_is_found_where_the_lines_are_in_order(tmp_path: Path) -> None:

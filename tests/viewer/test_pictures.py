@@ -108,7 +108,7 @@ class TestPicture:
         saved(tmp_path)
         os.truncate(tmp_path / "a.png", pictures_module.MAX_BYTES + 1)
         for give in (Pictures().picture, Pictures().thumbnail):
-            with pytest.raises(Problem, match="64 MB, more than is shown"):
+            with pytest.raises(Problem, match="more than the 64 that are read"):
                 give(tmp_path, "a.png")
 
     def test_its_tag_is_another_when_the_file_is(self, tmp_path: Path) -> None:

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oaml_callbacks.viewer import reading
-from oaml_callbacks.viewer.reading import Problem, inside, number, numbers, parse_object, read_json, short, stamp, text
+from oaml_callbacks.viewer.reading import (
+    Problem,
+    number,
+    numbers,
+    open_inside,
+    parse_object,
+    read_json,
+    short,
+    stamp,
+    text,
+)
 
 
 @pytest.fixture
@@ -27,7 +37,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_file_below_the_folder_is_found(folder: Path) -> None:
-    assert inside(folder, "oaml/run.json") == folder / "oaml" / "run.json"
+    with open_inside(folder, "oaml/run.json") as file:
+        assert file.read() == b'{"id": "abc"}'
 
 
 @pytest.mark.parametrize(
@@ -51,7 +62,7 @@ def test_a_file_below_the_folder_is_found(folder: Path) -> None:
 )
 def test_a_path_that_could_lead_elsewhere_is_none(folder: Path, relative: str) -> None:
     with pytest.raises(Problem, match="no path in a run folder"):
-        inside(folder, relative)
+        open_inside(folder, relative)
 
 
 @pytest.mark.parametrize(
@@ -60,31 +71,31 @@ def test_a_path_that_could_lead_elsewhere_is_none(folder: Path, relative: str) -
 )
 def test_what_is_not_there_is_said_not_to_be_there(folder: Path, relative: str) -> None:
     with pytest.raises(Problem, match="isn't there"):
-        inside(folder, relative)
+        open_inside(folder, relative)
 
 
 def test_a_link_is_not_followed(folder: Path) -> None:
     (folder / "link.json").symlink_to(folder.parent / "secret.json")
     with pytest.raises(Problem, match="a link, which isn't followed"):
-        inside(folder, "link.json")
+        open_inside(folder, "link.json")
 
 
 def test_a_link_to_a_folder_is_not_followed(folder: Path) -> None:
     (folder / "up").symlink_to(folder.parent, target_is_directory=True)
     with pytest.raises(Problem, match="a link, which isn't followed"):
-        inside(folder, "up/secret.json")
+        open_inside(folder, "up/secret.json")
 
 
 def test_a_folder_or_a_pipe_is_no_file(folder: Path) -> None:
     os.mkfifo(folder / "pipe.json")
     for relative in ("oaml", "pipe.json"):
         with pytest.raises(Problem, match="is no file"):
-            inside(folder, relative)
+            open_inside(folder, relative)
 
 
 def test_the_message_of_a_hostile_path_is_short_and_on_one_line(folder: Path) -> None:
     with pytest.raises(Problem) as problem:
-        inside(folder, "../\n\x1b[31m" + "x" * 100_000)
+        open_inside(folder, "../\n\x1b[31m" + "x" * 100_000)
     assert len(str(problem.value)) < 400
     assert str(problem.value).isprintable()
 
@@ -140,7 +151,7 @@ def test_what_is_no_object_is_named(folder: Path, content: bytes, said: str) -> 
 def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
     with open(folder / "large.json", "wb") as file:
         file.truncate(reading.MAX_JSON + 2**20)
-    with pytest.raises(Problem, match="65 MB, more than the 64 that are read"):
+    with pytest.raises(Problem, match="17 MB, more than the 16 that are read"):
         read_json(folder, "large.json")
 
 

@@ -2,8 +2,7 @@
 
 import { byId } from "./dom.js";
 import { FILTERS, SORTS, isAvailable } from "./filters.js";
-import { dashboardOf } from "./header.js";
-import { showHelp } from "./help.js";
+import { dashboardUrl } from "./page_links.js";
 import { source } from "./source.js";
 
 /** The actions of `keyboard.js`, on a workspace. */
@@ -28,7 +27,6 @@ export function actionsOf(workspace) {
     search: () => workspace.filterBar.focusSearch(),
     compare: () => byId("compare").focus(),
     dashboard: () => openDashboard(view.state.run),
-    help: showHelp,
     leave: () => leave(view),
   };
 }
@@ -69,7 +67,7 @@ function following(names, now, own) {
 }
 
 function openDashboard(run) {
-  if (source.embeddedRun === null) location.href = dashboardOf(run);
+  if (source.embeddedRun === null) location.href = dashboardUrl(run);
 }
 
 /* The innermost thing is left first: the search, the misses, the zoom. */

@@ -3,7 +3,7 @@
 const SERIES = 6;
 const PRINTED_WIDTH = 640; // px: an A4 page's, upright, less its margins
 const FEWEST_STEPS = 10;
-const MARGIN = { l: 62, r: 18, t: 14, b: 36 };
+const MARGIN = { l: 62, r: 18, t: 30, b: 36 }; // At the top the buttons have room.
 
 /** The page's colours as they are now, light or dark. */
 export function readTheme() {
@@ -14,6 +14,10 @@ export function readTheme() {
     muted: colour("muted"),
     line: colour("line"),
     panel: colour("panel"),
+    panel2: colour("panel-2"),
+    accent: colour("accent"),
+    target: colour("target"),
+    click: colour("click"),
     wrong: colour("wrong"),
     series: Array.from({ length: SERIES }, (_, index) => colour(`series-${index + 1}`)),
     font: getComputedStyle(document.body).fontFamily,
@@ -47,7 +51,8 @@ export function chartLayout(theme, yaxis, { margin, ...more } = {}) {
   };
 }
 
-function axis(theme, title, more) {
+/** An axis as all charts have it; `more` is laid over it. */
+export function axis(theme, title, more) {
   return {
     automargin: true,
     gridcolor: theme.line,
@@ -58,6 +63,11 @@ function axis(theme, title, more) {
     ...more,
     title: { text: title, standoff: 8 },
   };
+}
+
+/** Call `draw` when the page's colours are others: in the dark, and on paper. */
+export function onThemeChange(draw) {
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", draw);
 }
 
 /** A colour of the series' (#rrggbb) that lets through what lies under it. */

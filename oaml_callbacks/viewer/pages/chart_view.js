@@ -8,6 +8,8 @@ const CONFIG = {
   responsive: true,
   showSendToCloud: false,
   plotlyServerURL: "",
+  // Its buttons are for a mouse, and would cover the lines at a touch.
+  displayModeBar: matchMedia("(pointer: coarse)").matches ? false : "hover",
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
 };
 

@@ -22,7 +22,7 @@ export function accuracyFigure(sets, theme) {
     ]),
     layout: chartLayout(theme, { title: "accuracy (%)", autorangeoptions: { include: 10 } }, {
       showlegend: several,
-      margin: { r: 24, t: several ? 40 : 26 },
+      margin: { r: 24, t: 40 },
       shapes: based.map((set) => baseLine(set)),
       annotations: based.map((set, index) => baseNote(set, index, theme, several)),
     }),
@@ -140,9 +140,10 @@ function bestMark(set, theme, several) {
   const isLast = set.best && set.best === set.latest;
   return {
     ...points([set.best].filter(Boolean), accuracyOf, (evaluation) => accuracyNote(evaluation, several)),
-    mode: "markers+text",
+    // Of several sets the words may lie upon each other; the star says it, too.
+    mode: several ? "markers" : "markers+text",
     cliponaxis: false,
-    text: several ? "best" : `best ${percent(set.best?.accuracy)}`,
+    text: `best ${percent(set.best?.accuracy)}`,
     textposition: isLast ? "top left" : "top center",
     textfont: { color: theme.text, size: 12 },
     marker: { color: set.colour, symbol: "star", size: 16, line: { color: theme.panel, width: 1.5 } },
@@ -163,8 +164,10 @@ function baseNote(set, index, theme, several) {
     text: `${several ? "base" : "base model"} ${percent(set.baseline.accuracy)}`,
     showarrow: false,
     xref: "paper",
-    x: 1 - (index % 3) * 0.3,
-    xanchor: "right",
+    // At the left: the best is at the right more often than not.
+    x: (index % 3) * 0.3,
+    xshift: 8,
+    xanchor: "left",
     y: accuracyOf(set.baseline),
     yanchor: "bottom",
     bgcolor: theme.panel,

@@ -26,3 +26,19 @@ export function keyButton(label, key, title, onClick, attributes = {}) {
 export function press(button, isPressed) {
   button.setAttribute("aria-pressed", Boolean(isPressed));
 }
+
+/**
+ * Most keys are a select's own while it has the focus: after a choice by mouse or finger the focus goes on.
+ *
+ * @param {function} goOn called for the focus to go where the page's keys are wanted
+ */
+export function leaveSelects(goOn) {
+  let isPointed = false;
+  addEventListener("pointerdown", () => (isPointed = true), true);
+  addEventListener("keydown", () => (isPointed = false), true);
+  addEventListener("change", ({ target }) => {
+    if (!isPointed || !target.matches("select")) return;
+    target.blur();
+    goOn();
+  });
+}

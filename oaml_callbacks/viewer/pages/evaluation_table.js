@@ -1,7 +1,7 @@
 /* The table of evaluations, newest first, which is also the charts' alternative in words. */
 
 import { byId, h, replace } from "./dom.js";
-import { count, evaluationName, isNumber, number, percent, text } from "./format.js";
+import { capital, count, evaluationName, isNumber, number, percent, text } from "./format.js";
 import { viewerUrl } from "./page_links.js";
 import { allEvaluations, evaluationSets, interval } from "./run_sets.js";
 import { arrange, whenChanged } from "./update.js";
@@ -19,20 +19,25 @@ export function showEvaluations(run) {
   showGroups(evaluations, several);
 }
 
+/** An evaluation's row stays the same element; a link of it that has the focus has it in the new cells, too. */
 function rowOf(run, evaluation, index) {
   const key = evaluation.key ?? `row ${index}`;
   const shown = JSON.stringify(evaluation);
-  if (rows.get(key)?.shown !== shown) rows.set(key, { shown, element: evaluationRow(run.key, evaluation) });
-  return rows.get(key).element;
+  const row = rows.get(key) ?? { element: h("tr", {}) };
+  rows.set(key, row);
+  if (row.shown === shown) return row.element;
+  const place = [...row.element.querySelectorAll("a")].indexOf(document.activeElement);
+  replace(row.element, evaluationCells(run, evaluation));
+  row.element.querySelectorAll("a")[place]?.focus({ preventScroll: true });
+  row.shown = shown;
+  return row.element;
 }
 
-function evaluationRow(run, evaluation) {
+function evaluationCells(run, evaluation) {
   const range = interval(evaluation);
-  const url = viewerUrl(run, evaluation.key);
+  const url = viewerUrl(run.key, evaluation.key);
   const best = evaluation.best ? h("span", { class: "chip right" }, "best") : null;
-  return h(
-    "tr",
-    {},
+  return [
     h("th", { scope: "row" }, h("a", { href: url }, capital(evaluationName(evaluation))), best),
     h("td", { class: "set" }, text(evaluation.set)),
     cell("accuracy", h("strong", {}, percent(evaluation.accuracy)), " ", h("span", { class: "muted" }, range)),
@@ -42,7 +47,7 @@ function evaluationRow(run, evaluation) {
     cell("fixed", count(evaluation.fixed)),
     cell("broken", count(evaluation.broken)),
     h("td", { class: "links" }, answersLink(url, evaluation)),
-  );
+  ];
 }
 
 function answersLink(url, evaluation) {
@@ -51,10 +56,6 @@ function answersLink(url, evaluation) {
 
 function correctText({ correct, samples }) {
   return isNumber(correct) ? `${count(correct)} of ${count(samples)}` : text(null);
-}
-
-function capital(words) {
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function cell(label, ...children) {

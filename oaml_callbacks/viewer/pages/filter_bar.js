@@ -2,28 +2,34 @@
 
 import { h, replace, setText } from "./dom.js";
 import { count, evaluationName } from "./format.js";
-import { FILTERS, SORTS, filterNamed, groupValue, isAvailable } from "./filters.js";
+import { FILTERS, SORTS, filterNamed, groupValue, isAvailable, withGroup } from "./filters.js";
 import { labelledSelect, press } from "./controls.js";
 
 /** Milliseconds after the last key before a text is searched for. */
 const TYPED = 150;
 
 export class FilterBar {
-  /** @param {HTMLElement} element to fill  @param {function} change called with what of the state is to change */
-  constructor(element, change) {
-    this.change = change;
+  /**
+   * @param {HTMLElement} element to fill
+   * @param {function} change called with what of the state is to change
+   * @param {function} goToFirst called with a text whose first hit is to be shown
+   */
+  constructor(element, { change, goToFirst }) {
+    Object.assign(this, { change, goToFirst });
     this.buttons = new Map(FILTERS.map((filter) => [filter.name, filterButton(filter, change)]));
     this.search = this.searchBox();
     this.progress = h("progress", { max: "1", hidden: true, "aria-label": "Texts searched" });
     this.note = h("span", { class: "muted", role: "status" });
-    this.since = labelledSelect("since", (since) => change({ since }));
+    // Told to those who don't see the list.
+    this.listed = h("span", { class: "hidden-label", role: "status" });
+    this.since = labelledSelect("Fixed/Broken since", (since) => change({ since }));
     this.sort = labelledSelect("Sort", (sort) => change({ sort }), { isHidden: true });
     this.groups = h("div", { class: "selects" });
     this.groupSelects = new Map();
     replace(
       element,
       h("div", { class: "filter-buttons", role: "group", "aria-label": "Show" }, ...this.buttons.values()),
-      h("div", { class: "searching" }, this.search, this.progress, this.note),
+      h("div", { class: "searching" }, this.search, this.progress, this.note, this.listed),
       h("div", { class: "selects" }, this.sort.element, this.since.element),
       this.groups,
     );
@@ -31,7 +37,8 @@ export class FilterBar {
 
   /**
    * @param {object} view `state`, `counts` by filter's name, `letters: {since, other}`, `groups` of the set,
-   *   `searching`: the TextSearch or null, `references`: the evaluations to compare with, `reference`: the one that is
+   *   `searching`: the TextSearch or null, `listed`: how many samples there are, in words, `references`: the
+   *   evaluations to compare with, `reference`: the one that is
    */
   show(view) {
     this.showFilters(view);
@@ -64,12 +71,18 @@ export class FilterBar {
       clearTimeout(typing);
       typing = setTimeout(() => this.change({ q: this.search.value.trim() }, { step: true }), TYPED);
     };
+    const onkeydown = (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      clearTimeout(typing);
+      this.goToFirst(this.search.value.trim());
+    };
     const attributes = { type: "search", placeholder: "Search instruction, target, id", "aria-label": "Search" };
-    return h("input", { ...attributes, "aria-keyshortcuts": "/", oninput: changed });
+    return h("input", { ...attributes, "aria-keyshortcuts": "/", oninput: changed, onkeydown });
   }
 
   /** @private */
-  showSearch({ state, searching }) {
+  showSearch({ state, searching, listed }) {
+    setText(this.listed, listed);
     if (document.activeElement !== this.search) this.search.value = state.q;
     const share = state.q && searching ? searching.progress : 1;
     this.progress.hidden = share === 1;
@@ -95,8 +108,9 @@ export class FilterBar {
       replace(this.groups, [...this.groupSelects.values()].map((select) => select.element));
     }
     for (const [name, select] of this.groupSelects) {
-      const values = groups[name].values.map((value) => ({ value: `=${value}`, label: String(value) }));
       const chosen = groupValue(name, state.group);
+      const known = groups[name].values.map(String);
+      const values = [...new Set(chosen === null ? known : [...known, chosen])].map(groupOption);
       select.show([{ value: "", label: "all" }, ...values], chosen === null ? "" : `=${chosen}`);
     }
     this.wanted = state.group;
@@ -105,10 +119,14 @@ export class FilterBar {
   /** @private */
   groupSelect(name) {
     return labelledSelect(name, (value) => {
-      const others = this.wanted.filter((group) => !group.startsWith(`${name}:`));
-      this.change({ group: value ? [...others, `${name}:${value.slice(1)}`] : others });
+      this.change({ group: withGroup(this.wanted, name, value ? value.slice(1) : null) });
     });
   }
+}
+
+/* With a sign before it, so that an empty value isn't taken for none. */
+function groupOption(value) {
+  return { value: `=${value}`, label: value };
 }
 
 function filterButton(filter, change) {

@@ -60,13 +60,39 @@ export function groupTest(groups, wanted) {
     const value = groupValue(name, wanted);
     return value === null ? [] : [{ codes: grouping?.codes ?? [], code: (grouping?.values ?? []).indexOf(value) }];
   });
-  return (index) => tests.every(({ codes, code }) => codes[index] === code);
+  // A sample without a value has the code -1, as a value that there is none of would have.
+  return (index) => tests.every(({ codes, code }) => code >= 0 && codes[index] === code);
+}
+
+/** One grouping's value as the URL has it: the colon is between the two alone. */
+export function groupText(name, value) {
+  return `${encoded(name)}:${encoded(value)}`;
 }
 
 /** The value that is asked for of one grouping, or null. */
 export function groupValue(name, wanted) {
-  const found = wanted.find((group) => group.startsWith(`${name}:`));
-  return found === undefined ? null : found.slice(name.length + 1);
+  const start = groupText(name, "");
+  const found = wanted.find((group) => group.startsWith(start));
+  return found === undefined ? null : decoded(found.slice(start.length));
+}
+
+/** `wanted` with another value of one grouping; null for none. */
+export function withGroup(wanted, name, value) {
+  const others = wanted.filter((group) => !group.startsWith(groupText(name, "")));
+  return value === null ? others : [...others, groupText(name, value)];
+}
+
+/** One that is asked for, for people to read. */
+export function groupWords(group) {
+  return decoded(group.replace(":", " "));
+}
+
+function encoded(words) {
+  return String(words).replaceAll("%", "%25").replaceAll(":", "%3A");
+}
+
+function decoded(words) {
+  return words.replaceAll("%3A", ":").replaceAll("%25", "%");
 }
 
 function isFixed(now, before) {

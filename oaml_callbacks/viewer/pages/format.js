@@ -73,6 +73,11 @@ export function evaluationName(evaluation, sets = 1) {
   return sets > 1 ? `${evaluation.set}, ${name}` : name;
 }
 
+/** The words with a capital letter first. */
+export function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 /** How a run stands: what its chip says, and the chip's class. */
 export function stateOf(run) {
   if (run.state === "training") return { name: "training", kind: "live" };

@@ -2,6 +2,9 @@
 
 import { isNumber, number } from "./format.js";
 
+/** Verdicts count distances and offsets in this part of the screen. */
+export const PARTS = 10000;
+
 /** What a zoom shows at least, as a share of the screen. */
 const LEAST_ZOOM = 0.14;
 const ZOOM_MARGIN = 1.7;

@@ -3,11 +3,13 @@
 import { h, replace, setText } from "./dom.js";
 import { evaluationName, percent, stateOf, text } from "./format.js";
 import { labelledSelect } from "./controls.js";
+import { dashboardUrl } from "./page_links.js";
 import { source } from "./source.js";
 
 export class Header {
   /** @param {HTMLElement} element to fill  @param {function} change called with what of the state is to change */
   constructor(element, change) {
+    this.element = element;
     this.name = h("a", {});
     this.chip = h("span", { class: "chip" });
     this.set = labelledSelect("Samples", (set) => change({ set }));
@@ -24,13 +26,14 @@ export class Header {
   /** Show the run as it now is. */
   showRun(run, key) {
     const state = stateOf(run);
+    this.element.hidden = false;
     setText(this.name, text(run.name ?? run.id ?? key));
     setText(this.chip, state.name);
     this.chip.className = `chip ${state.kind}`;
     document.title = `${text(run.name ?? run.id ?? key)}: clicks`;
     if (source.embeddedRun !== null || this.links.childElementCount) return;
-    this.name.href = dashboardOf(key);
-    replace(this.links, h("a", { href: "index.html" }, "All runs"), h("a", { href: dashboardOf(key) }, "Dashboard"));
+    this.name.href = dashboardUrl(key);
+    replace(this.links, h("a", { href: "index.html" }, "All runs"), h("a", { href: dashboardUrl(key) }, "Dashboard"));
   }
 
   /** Show which evaluation is chosen, and among which. */
@@ -49,11 +52,6 @@ export class Header {
     if (key && !runs.some((run) => run.key === key)) named.push({ value: key, label: key });
     this.other.show([{ value: "", label: "none" }, ...named], key);
   }
-}
-
-/** The URL of a run's dashboard. */
-export function dashboardOf(key) {
-  return `dashboard.html?${new URLSearchParams({ run: key })}`;
 }
 
 /** A run's evaluations as a select's options: "step 30 · 93.4 % ★ best". */

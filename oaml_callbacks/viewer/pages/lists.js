@@ -9,6 +9,8 @@ export class Lists {
     this.onProgress = onProgress;
     this.indices = [];
     this.counts = {};
+    /** The evaluation whose lists these are. */
+    this.evaluation = null;
     this.since = this.other = this.reference = this.searching = null;
   }
 
@@ -47,6 +49,11 @@ export class Lists {
     const isInGroup = groupTest(samples.groups, state.group);
     const admits = state.q ? (index) => isInGroup(index) && this.searching.admits(index) : isInGroup;
     Object.assign(this, filterSamples({ count: samples.count, now, since, other, show, sort, admits }));
+  }
+
+  /** Whether all samples have been searched. */
+  isWhole({ q }) {
+    return !q || this.searching.progress === 1;
   }
 
   /** @private */

@@ -41,6 +41,11 @@ export function isWrong(letter) {
   return letter !== "c" && isGraded(letter);
 }
 
+/** Whether there is a click that has missed. */
+export function isMissedClick(letter) {
+  return ["n", "w", "e"].includes(letter);
+}
+
 export function isGraded(letter) {
   return Boolean(outcomeOf(letter).name);
 }

@@ -20,13 +20,16 @@ export function overlay(scene, size, unit) {
   const draw = { at: ([x, y]) => [x * size[0], y * size[1]], unit };
   const { target, click } = scene;
   const isTrail = scene.trail.length > 0;
+  const placed = scene.trail.filter((step) => step.point && isOnScreen(step.point));
   return [
-    isTrail ? trail(draw, scene.trail) : null,
+    isTrail ? trail(draw, placed) : null,
     target.box ? twice((name) => rectangle(draw, target.box, name), "target") : null,
     click.box ? twice((name) => rectangle(draw, click.box, name), "click-box") : null,
     !isTrail && target.point && click.point && isOnScreen(click.point) ? between(draw, target, click) : null,
     target.point && isOnScreen(target.point) ? ring(draw, target.point) : null,
     click.point ? (isOnScreen(click.point) ? crosshair(draw, click.point) : arrow(draw, click.point)) : null,
+    // Last, so that no line lies upon them.
+    ...trailLabels(draw, placed),
   ].filter(Boolean);
 }
 
@@ -78,8 +81,7 @@ function arrow(draw, point) {
   return fixedSize(draw, onEdge(point, EDGE_ROOM), svg("g", { transform: `rotate(${turn})` }, head));
 }
 
-function trail(draw, steps) {
-  const shown = steps.filter((step) => step.point && isOnScreen(step.point));
+function trail(draw, shown) {
   const age = (at) => 0.25 + (0.75 * (at + 1)) / shown.length;
   const lines = shown.slice(1).map((step, at) => {
     const stroke = { opacity: age(at + 1) };
@@ -88,7 +90,7 @@ function trail(draw, steps) {
   const dots = shown.map((step, at) =>
     step.current ? [] : fixedSize(draw, step.point, svg("circle", { class: "trail-dot", r: 4, opacity: age(at) })),
   );
-  return svg("g", {}, lines, dots, trailLabels(draw, shown));
+  return svg("g", {}, lines, dots);
 }
 
 /* The current step's number and the newest ones come first; one that would lie upon another is left out. */

@@ -1,7 +1,7 @@
 /* The dashboard's charts: which figure stands where, and when they are drawn anew. */
 
 import { chartView } from "./chart_view.js";
-import { readTheme } from "./chart_theme.js";
+import { onThemeChange, readTheme } from "./chart_theme.js";
 import { accuracyFigure, distanceFigure, readableFigure } from "./charts.js";
 import { byId } from "./dom.js";
 import { lossFigure, rateFigure } from "./loss_charts.js";
@@ -39,7 +39,7 @@ export function runCharts(key) {
     show.rate(rateFigure(history, theme), `No learning rate has been logged${yet}.`);
   }
 
-  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", draw);
+  onThemeChange(draw);
   const showEvaluated = whenChanged((run) => {
     sets = evaluationSets(run);
     yet = run.state === "ended" || run.state === "died" ? "" : " yet";

@@ -15,10 +15,11 @@ const COLUMNS = {
   seen: { value: (run) => run.seen_at },
 };
 
+const STATES = ["running", "finished", "failed", "stopped", "died", "unknown"];
 const DEFAULT = { search: "", state: "", column: "started", down: true };
 const COLLATOR = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-/** A run's state as the filter has it: "running", "finished", "failed", "stopped", "died" or "unknown". */
+/** A run's state as the filter has it: one of `STATES`. */
 export function stateGroup(run) {
   if (run.state === "training" || run.state === "evaluating") return "running";
   if (run.state === "died") return "died";
@@ -35,7 +36,7 @@ export function readQuery(address) {
   const known = Object.hasOwn(COLUMNS, column);
   return {
     search: parameters.get("q") ?? DEFAULT.search,
-    state: parameters.get("state") ?? DEFAULT.state,
+    state: STATES.includes(parameters.get("state")) ? parameters.get("state") : DEFAULT.state,
     column: known ? column : DEFAULT.column,
     down: known ? sort.startsWith("-") : DEFAULT.down,
   };

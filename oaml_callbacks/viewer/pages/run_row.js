@@ -8,7 +8,7 @@ import { dashboardUrl, viewerUrl } from "./page_links.js";
 export function runRow(key, onTick) {
   const element = byId("row").content.firstElementChild.cloneNode(true);
   const part = (name) => element.querySelector(`.${name}`);
-  const parts = Object.fromEntries(PARTS.map((name) => [name, part(name)]));
+  const parts = Object.fromEntries(CELLS.map((name) => [name, part(name)]));
   const box = part("tick-box");
   box.addEventListener("change", () => onTick(key, box.checked));
   parts.title.href = parts["to-dashboard"].href = dashboardUrl(key);
@@ -32,7 +32,7 @@ export function runRow(key, onTick) {
   };
 }
 
-const PARTS = [
+const CELLS = [
   "title", "run-id", "current", "foreign", "problems", "project", "state", "steps", "steps-bar", "last", "best", "base",
   "accuracy-bar", "samples", "model", "started", "seen", "to-viewer", "to-dashboard",
 ];
@@ -70,7 +70,7 @@ function fillProgress(parts, run) {
 function fillAccuracy(parts, { last, best, baseline }) {
   setText(parts.last, percent(last));
   setText(parts.best, isNumber(best) ? `best ${percent(best)}` : "");
-  setText(parts.base, isNumber(baseline) ? `base model ${percent(baseline)}` : "no base model's");
+  setText(parts.base, isNumber(baseline) ? `base model ${percent(baseline)}` : "no base model evaluation");
   const bar = parts["accuracy-bar"];
   bar.hidden = ![last, best, baseline].some(isNumber);
   bar.classList.toggle("based", isNumber(baseline));

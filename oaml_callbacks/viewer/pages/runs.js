@@ -88,6 +88,9 @@ function showQuery() {
     const sorted = header.dataset.column === query.column;
     header.setAttribute("aria-sort", !sorted ? "none" : query.down ? "descending" : "ascending");
   }
+  byId("sort").value = query.column;
+  setText(byId("direction"), query.down ? "↓" : "↑");
+  byId("direction").setAttribute("aria-label", query.down ? "Descending" : "Ascending");
 }
 
 function setQuery(changes) {
@@ -105,6 +108,8 @@ function bindControls() {
     byId("search").focus();
   });
   byId("compare-clear").addEventListener("click", untickAll);
+  byId("sort").addEventListener("change", () => setQuery(sortedBy(query, byId("sort").value)));
+  byId("direction").addEventListener("click", () => setQuery(sortedBy(query, query.column)));
   for (const header of document.querySelectorAll("[data-column]")) {
     header.firstElementChild.addEventListener("click", () => setQuery(sortedBy(query, header.dataset.column)));
   }

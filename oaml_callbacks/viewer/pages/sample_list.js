@@ -44,7 +44,7 @@ export class SampleList {
   }
 
   focus() {
-    this.element.focus();
+    this.element.focus({ preventScroll: true });
   }
 
   /** Whether the list has the focus: the arrow keys go up and down in it then. */

@@ -2,10 +2,8 @@
 
 import { h, replace, setText } from "./dom.js";
 import { isNumber, number, text } from "./format.js";
+import { PARTS } from "./geometry.js";
 import { markClass, outcomeOf } from "./outcomes.js";
-
-/** Verdicts count distances in this part of the screen. */
-const PARTS = 10000;
 
 /** A row for the sample of that index, which needn't be there yet. */
 export function sampleRow(index) {

@@ -2,21 +2,29 @@
 
 import { byId, h } from "./dom.js";
 
+const NAMES = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
+
 /**
- * Bind the keys of `list` ([{key, what, run}]; one without `run` is only listed), and `?` and the button with the id
- * "help" to a dialog that lists them.
+ * Bind the keys of `list`: `[{key, what, run}]`. One without `run` is only listed; one with `typing` works in a field,
+ * too. `?` and the button with the id "help" open a dialog that lists them.
+ *
+ * @param {function} keyHere gives what a key does where the focus is, or nothing
+ * @param {HTMLElement} more what the dialog has beside the keys, and `title`
  */
-export function bindShortcuts(list) {
-  const dialog = helpDialog([...list, { key: "?", what: "This help" }, { key: "Esc", what: "Close this help" }]);
+export function bindShortcuts(list, { keyHere = () => null, more = null, title = "Keys" } = {}) {
+  const listed = [...list, { key: "?", what: "This help" }];
+  if (!list.some((item) => item.key === "Escape")) listed.push({ key: "Escape", what: "Close this help" });
+  const dialog = helpDialog(listed, title, more);
   document.body.append(dialog);
   const open = () => dialog.open || dialog.showModal();
   byId("help").addEventListener("click", open);
 
-  const actions = new Map(list.filter((item) => item.run).map((item) => [item.key, item.run]));
-  actions.set("?", open);
+  const byKey = new Map([...list, { key: "?", run: open }].filter((item) => item.run).map((item) => [item.key, item]));
   document.addEventListener("keydown", (event) => {
-    const action = actions.get(event.key);
-    if (!action || dialog.open || hasModifier(event) || isTyping(event.target)) return;
+    const item = byKey.get(event.key);
+    if (dialog.open || hasModifier(event) || (isTyping(event.target) && !item?.typing)) return;
+    const action = keyHere(event.key) ?? item?.run;
+    if (!action) return;
     event.preventDefault();
     action();
   });
@@ -27,16 +35,17 @@ function hasModifier(event) {
 }
 
 function isTyping(element) {
-  return element.matches("input:not([type=checkbox]), select, textarea");
+  return element.matches("input:not([type=checkbox]), select, textarea, [contenteditable]");
 }
 
-function helpDialog(list) {
-  const rows = list.map((item) => [h("dt", {}, h("kbd", {}, item.key)), h("dd", {}, item.what)]);
+function helpDialog(list, title, more) {
+  const close = h("button", { type: "button", onclick: (event) => event.target.closest("dialog").close() }, "Close");
+  const name = (key) => h("kbd", {}, NAMES[key] ?? key);
+  const rows = list.map(({ key, what }) => h("div", {}, h("dt", {}, name(key)), h("dd", {}, what)));
   return h(
     "dialog",
     { class: "help", "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title" }, "Keys"),
-    h("dl", {}, rows),
-    h("button", { type: "button", onclick: (event) => event.target.closest("dialog").close() }, "Close"),
+    h("header", {}, h("h2", { id: "help-title" }, title), close),
+    h("div", { class: "help-columns" }, h("dl", {}, rows), more),
   );
 }

@@ -8,6 +8,9 @@ const STATIC = document.documentElement.dataset.source; // "files" in a static c
 /* What doesn't change: blocks of samples and answers. */
 const KEPT = new Kept(60);
 
+/** Characters of a file's name in a static copy. */
+const MOST_NAME = 120;
+
 export const source = {
   live: !STATIC,
   /** The one run that an embedded page holds, which has no URL to name it; else null. */
@@ -77,12 +80,16 @@ function pieceFile(name, parameters) {
   });
 }
 
-/** A value as a file's name: the same as in `viewer/export.py`. */
+/** A value as a file's name: the same as in `viewer/export.py`, which says of what the digest is. */
 export function fileName(value) {
-  const bytes = new TextEncoder().encode(String(value));
-  return Array.from(bytes, (byte) =>
-    /[0-9A-Za-z_-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `.${byte.toString(16).padStart(2, "0")}`,
-  ).join("");
+  const bytes = [...new TextEncoder().encode(String(value))];
+  const letter = (byte) => String.fromCharCode(byte);
+  const name = bytes
+    .map((byte) => (/[0-9A-Za-z_-]/.test(letter(byte)) ? letter(byte) : `.${byte.toString(16).padStart(2, "0")}`))
+    .join("");
+  if (name.length <= MOST_NAME) return name;
+  const digest = bytes.reduce((sum, byte) => BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n), 0xcbf29ce484222325n);
+  return `${name.slice(0, MOST_NAME - 17)}.${digest.toString(16).padStart(16, "0")}`;
 }
 
 function embedded() {
@@ -98,7 +105,7 @@ async function embeddedPiece(name, parameters) {
 
 function pictureUrl(kind, run, path) {
   if (STATIC === "page") return PIECES[`picture/${path}`] ?? "";
-  if (STATIC === "files") return ["pictures", fileName(run), path].join("/");
+  if (STATIC === "files") return ["pictures", fileName(run), ...path.split("/").map(encodeURIComponent)].join("/");
   return `${kind}?${new URLSearchParams({ run, path })}`;
 }
 

@@ -28,7 +28,7 @@ export class Tools {
         "div",
         { class: "toggles" },
         [this.trail, this.zoom, this.misses],
-        keyButton("?", "?", "Keys and marks", () => actions.help(), { "aria-label": "Keys and marks" }),
+        keyButton("?", "?", "Keys and marks", null, { id: "help", "aria-label": "Keys and marks" }),
       ),
     );
   }

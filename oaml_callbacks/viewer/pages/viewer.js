@@ -1,24 +1,25 @@
 /* A run's clicks, one by one: starts the page, and follows the run. */
 
-import { byId, h, problemList, replace } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { count } from "./format.js";
 import { otherRuns } from "./compare.js";
-import { Header, dashboardOf } from "./header.js";
+import { Header } from "./header.js";
+import { Notices } from "./notices.js";
+import { dashboardUrl } from "./page_links.js";
 import { RunData } from "./run_data.js";
 import { source } from "./source.js";
 import { createViewState } from "./view_state.js";
 import { Workspace } from "./workspace.js";
 
-/** Seconds between two looks at a run that is training. */
-const LOOK = 2;
 const MISSING = "The run has no evaluation of the address's name; the newest is shown.";
 
 const view = createViewState(show);
 const header = new Header(byId("header"), change);
+const notices = new Notices(byId("notices"), () => newer && view.change({ eval: newer.key }));
 let data = null;
 let workspace = null;
-let stopLooking = null;
 let others = [];
+/** An evaluation that has come since, which is offered. */
 let newer = null;
 /** The evaluation that is shown because the run has none of the address's name. */
 let insteadOf = null;
@@ -30,11 +31,11 @@ function start() {
   if (source.embeddedRun) view.settle({ run: source.embeddedRun });
   const { run } = view.state;
   if (!run) {
-    tell("No run is chosen.", allRuns());
+    notices.tell("No run is chosen.", allRuns());
     return;
   }
   data = new RunData(run);
-  stopLooking = source.poll(() => source.run(run), look, LOOK);
+  source.poll(() => source.run(run), look, () => data.pause);
   otherRuns(run).then((runs) => {
     others = runs;
     if (workspace) header.showOthers(others, view.state.with);
@@ -46,68 +47,68 @@ function look(run, problem) {
   const isBack = error && !problem;
   error = problem ?? null;
   if (run) {
-    const [isFirst, newest] = [!workspace, newestShown()];
+    const [isFirst, follows] = [!workspace, newer !== null || isNewest()];
     const changed = data.update(run);
     header.showRun(run, data.key);
-    if (run.state === "ended") stopLooking();
-    if (isFirst || isBack || changed) follow(newest);
+    if (isFirst || isBack || changed) follow(follows);
   }
   if (workspace) showNotices();
-  else if (error) tell(error.message, allRuns());
+  else if (error) notices.tell(error.message, allRuns());
+  else notices.show({ problems: data.run?.problems });
 }
 
 /** There are other evaluations than before. Who looks at the newest one is offered the next, and stays. */
-function follow(newest) {
+function follow(follows) {
   if (!data.evaluations().length) {
-    tell("This run has no evaluations yet.", h("a", { href: dashboardOf(data.key) }, "Dashboard"));
+    notices.tell("This run has no evaluations yet.", h("a", { href: dashboardUrl(data.key) }, "Dashboard"));
     return;
   }
-  const asked = view.state.eval;
-  if (!workspace && asked && data.evaluation(asked).key !== asked) insteadOf = data.evaluation(asked).key;
+  notices.tell("");
   workspace ??= new Workspace(view, data);
-  const next = newest && data.evaluations(newest.set).at(-1);
-  newer = next && next.key !== newest.key ? next : newer;
+  if (follows && workspace.evaluation) newer = newestOf(workspace.evaluation.set);
   show();
 }
 
-/** The evaluation that is shown, if it is the newest one of its set. */
-function newestShown() {
+function newestOf(set) {
+  return data.evaluations(set).at(-1) ?? null;
+}
+
+/** Whether the evaluation that is shown is the newest one of its set. */
+function isNewest() {
   const shown = workspace?.evaluation;
-  return shown && data.evaluations(shown.set).at(-1)?.key === shown.key ? shown : null;
+  return Boolean(shown) && newestOf(shown.set)?.key === shown.key;
 }
 
 function show() {
   if (!workspace) return;
+  const asked = view.state.eval;
+  const instead = data.evaluation(asked).key;
+  if (asked && asked !== instead) insteadOf = instead;
   workspace.show();
-  if (newer && workspace.evaluation.key === newer.key) newer = null;
-  header.showEvaluations(data, workspace.evaluation);
+  const { evaluation } = workspace;
+  if (evaluation.key !== insteadOf) insteadOf = null;
+  if (newer && (evaluation.key === newer.key || evaluation.set !== newer.set)) newer = null;
+  header.showEvaluations(data, evaluation);
   header.showOthers(others, view.state.with);
   showNotices();
 }
 
-/** A change that the header asks for. Another set has other samples and other groups. */
+/** A change that the header asks for. Another set has other samples, other groups and other evaluations. */
 function change(patch) {
   if (!("set" in patch)) view.change(patch);
-  else view.change({ eval: data.evaluation("", patch.set).key, sample: null, group: [], since: "" });
+  else view.change({ eval: newestOf(patch.set)?.key ?? "", sample: null, group: [], since: "", with_eval: "" });
 }
 
 function showNotices() {
-  const offer = newer && h("button", { onclick: () => view.change({ eval: newer.key }) }, "Show");
-  replace(
-    byId("notices"),
-    error ? h("p", { class: "message error" }, error.message) : null,
-    insteadOf !== null && insteadOf === workspace?.evaluation?.key ? h("p", { class: "message problem" }, MISSING) : null,
-    newer ? h("p", { class: "message offer no-print" }, `New evaluation at step ${count(newer.step)}: `, offer) : null,
-    problemList(data?.run?.problems),
-  );
+  notices.show({
+    failure: error?.message,
+    missing: insteadOf === null ? "" : MISSING,
+    offer: newer ? `New evaluation at step ${count(newer.step)}:` : "",
+    problems: data.run?.problems,
+  });
 }
 
 /* An embedded page has no other pages beside it. */
 function allRuns() {
   return source.embeddedRun === null ? h("a", { href: "index.html" }, "All runs") : null;
-}
-
-/** Words in the place of the samples. */
-function tell(words, ...more) {
-  replace(byId("notices"), h("p", { class: "message" }, words, " ", ...more), problemList(data?.run?.problems));
 }

@@ -1,6 +1,6 @@
 /* A sample and the answer to it, in words. */
 
-import { isNumber, number } from "./format.js";
+import { capital, isNumber, number } from "./format.js";
 import { isOnScreen, placeInNumbers, placeInWords } from "./geometry.js";
 import { outcomeOf } from "./outcomes.js";
 
@@ -18,8 +18,7 @@ export function pictureLabel({ answer, failure, letter, place, url }) {
 
 /** A sentence of how an answer ended: "Near miss, 0.12 from the target". */
 export function verdictSentence(letter, place) {
-  const word = verdictWord(letter, place);
-  const verdict = word[0].toUpperCase() + word.slice(1);
+  const verdict = capital(verdictWord(letter, place));
   return isNumber(place.distance) ? `${verdict}, ${number(place.distance, 2)} from the target` : verdict;
 }
 
