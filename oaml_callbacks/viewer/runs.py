@@ -65,8 +65,9 @@ class Runs:
             self._find(again=True)
         if key in self._found and _is_run(self._found[key]):
             return self._looked_at(self._run(key))
-        named = [found for found in self._found if found.rpartition("/")[2] == key]
-        named = named or [run.key for run in self.all() if run.identity() == key]
+        there = [found for found, folder in self._found.items() if _is_run(folder)]
+        named = [found for found in there if found.rpartition("/")[2] == key]
+        named = named or [found for found in there if self._run(found).identity() == key]
         if len(named) == 1:
             return self._looked_at(self._run(named[0]))
         if named:

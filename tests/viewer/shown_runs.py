@@ -34,6 +34,12 @@ def evaluations(seed: int = 0) -> list[GroundingReport]:
     return reports
 
 
+def upright(name: str, folder: Path) -> Path:
+    """A run on a telephone's screen, with a name as long as they come."""
+    rows = [graded(index, OUTSIDE, image=picture(index, (360, 780))) for index in range(3)]
+    return write_run(folder, name, reports=[report(rows)], name=f"{name} " + "x" * 300)
+
+
 def write_states(folder: Path) -> Path:
     """`ended`, `other` (the same samples), `training`, `died`, `failed`, `young` (nothing logged) and `theirs`."""
     write_run(folder, "ended", reports=evaluations(), name="ended run", links={"url": "https://wandb.ai/a/b/runs/c"})

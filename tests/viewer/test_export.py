@@ -16,7 +16,7 @@ from oaml_callbacks.viewer.pages import CHARTS
 
 from ..graded import graded, picture, report
 from ..run_folders import learning, write_run
-from .raw_runs import SAMPLES, evaluated_run, evaluation, lines, piece, raw_run, strict
+from .raw_runs import SAMPLES, evaluated_run, evaluation, lines, piece, raw_run, strict, without_rights
 
 
 @pytest.fixture
@@ -196,6 +196,23 @@ class TestHostileRuns:
         raw_run(runs.parent, {layout.RUN: "{}"}, "secret")
         (runs / "a").symlink_to(runs.parent / "secret")
         assert exported(runs)[1].runs == 0
+
+    def test_what_cannot_be_read_is_left_out_and_told_and_the_rest_is_there(self) -> None:
+        with without_rights() as parent:
+            runs = parent / "runs"
+            runs.mkdir()
+            folder = evaluated_run(runs, lines({"id": "a"}), lines({"sample": 0}))
+            (folder / SAMPLES).chmod(0)
+            write_run(runs, reports=learning(3, 2))
+            out, written = exported(runs)
+            assert written.runs == 2
+            assert {reason.partition(":")[0] for reason in written.left_out} == {"raw"}
+            assert (out / "pieces/samples/abc123/eval.js").is_file()
+
+    def test_a_long_name_is_shortened_and_told_from_others(self) -> None:
+        names = {file_name("é" * length) for length in range(41, 400)}
+        assert len(names) == 359
+        assert all(len(name) <= 120 for name in names)
 
 
 class TestWhereItGoes:

@@ -51,6 +51,22 @@ def test_the_list_is_searched_and_its_address_says_so(site: str, opened: Open) -
     expect(opened(page.url).locator("#rows tr:visible")).to_have_count(1)
 
 
+def test_a_state_that_there_is_none_of_is_any_state(site: str, opened: Open) -> None:
+    page = opened(f"{site}?state=bogus")
+    rows(page)
+    expect(page.locator("#state")).to_have_value("")
+    expect(page.locator("#rows tr:visible")).to_have_count(7)
+
+
+def test_on_a_small_page_the_list_is_sorted_by_a_select(site: str, opened: Open) -> None:
+    page = opened(site, width=390)
+    rows(page)
+    page.get_by_label("Sort by").select_option("name")
+    expect(page.locator("#rows tr").first).to_contain_text("dead run")
+    page.get_by_role("button", name="Ascending").click()
+    expect(page.locator("#rows tr").first).to_contain_text("young run")
+
+
 def test_a_run_is_a_link_to_its_dashboard_and_two_are_compared(site: str, opened: Open) -> None:
     page = opened(site)
     rows(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from oaml_callbacks.run_folder import layout
 from oaml_callbacks.viewer import runs as runs_module
+from oaml_callbacks.viewer.own_run import OwnRun
 from oaml_callbacks.viewer.reading import Problem
-from oaml_callbacks.viewer.runs import Runs
+from oaml_callbacks.viewer.runs import MAX_LOOKED_AT, Runs
 
 from ..run_folders import write_run
 from .raw_runs import piece, raw_run, without_rights
@@ -278,3 +280,29 @@ class TestRunsThatComeAndGo:
         small(tmp_path, "a")
         found = Runs(tmp_path)
         assert found.run("a") is found.run("a")
+
+
+def test_a_run_that_is_gone_is_not_there(tmp_path: Path) -> None:
+    folder = raw_run(tmp_path, {layout.RUN: '{"id": "abc"}'})
+    runs = Runs(tmp_path)
+    assert runs.run("raw").run()["id"] == "abc"
+    shutil.rmtree(folder / layout.OWN)
+    with pytest.raises(Problem, match="there is no run"):
+        runs.run("raw")
+
+
+def test_a_folder_called_as_ours_in_a_run_is_looked_into(tmp_path: Path) -> None:
+    raw_run(tmp_path / "oaml" / "training_output", {layout.RUN: "{}"}, "abc")
+    assert [run.key for run in Runs(tmp_path).all()] == ["oaml/training_output/abc"]
+
+
+def test_of_many_runs_looked_at_the_last_few_are_remembered(tmp_path: Path) -> None:
+    for number in range(MAX_LOOKED_AT + 2):
+        raw_run(tmp_path, {layout.RUN: "{}", layout.HISTORY: '{"train/global_step":1,"train/loss":2}\n'}, f"r{number}")
+    runs = Runs(tmp_path)
+    looked = [runs.run(f"r{number}") for number in range(MAX_LOOKED_AT + 2)]
+    for run in looked:
+        run.history()
+    again = [runs.run(f"r{number}") for number in range(MAX_LOOKED_AT + 2)]
+    assert [run is before for run, before in zip(again, looked, strict=True)] == [True] * len(looked)
+    assert sum(run._history is not None for run in looked if isinstance(run, OwnRun)) <= MAX_LOOKED_AT

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+from oaml_callbacks.run_folder.writer import RunFolder
 from oaml_callbacks.viewer.runs import Runs
 
+from ..graded import INSIDE, OUTSIDE, evaluation, graded, report
+from ..run_folders import FACTS, metrics_of, trainer_state, write_run
 from .conftest import Open
-from .shown_runs import SAMPLES, evaluations
+from .serving import serving
+from .shown_runs import SAMPLES, evaluations, upright
 
 LAST = evaluations()[-1]
 BEFORE = evaluations()[-2]
@@ -184,3 +188,145 @@ def test_what_the_page_shows_is_what_the_run_says(states: Path, site: str, opene
     page = opened(f"{site}viewer.html?run=ended&eval=eval@40&sample=3")
     expect(page.locator("body")).to_contain_text(row["answer"])
     expect(page.locator("body")).to_contain_text("sample-3")
+
+
+def evaluate(run: RunFolder, step: int, wrong: list[int], *, split: str = "eval", count: int = 4) -> None:
+    """Let a run have evaluated."""
+    found = evaluation(count, wrong)
+    run.evaluation(found, metrics_of(found), split=split, state=trainer_state(step))
+
+
+def begun(folder: Path, run_id: str = "live") -> RunFolder:
+    """A run that trains."""
+    state = trainer_state()
+    run = RunFolder(folder, run_id, FACTS, state, resumes=False)
+    run.begin(state)
+    return run
+
+
+def test_two_upright_pictures_stand_side_by_side_with_their_words_below(tmp_path: Path, opened: Open) -> None:
+    upright("one", tmp_path)
+    upright("two", tmp_path)
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=one&with=two")
+        expect(page.locator(".pane .answer pre").nth(1)).to_be_visible()
+        for pane in page.locator(".pane").all():
+            outer = pane.bounding_box()
+            stage = pane.locator(".stage").bounding_box()
+            words = pane.locator(".words").bounding_box()
+            assert outer and stage and words
+            assert stage["width"] > 300 and stage["height"] > 300
+            assert words["width"] == outer["width"] and words["y"] >= stage["y"] + stage["height"]
+            assert pane.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+        page.close()
+
+
+def test_each_new_evaluation_is_offered_to_who_looks_at_the_newest(tmp_path: Path, opened: Open) -> None:
+    run = begun(tmp_path)
+    evaluate(run, 1, [0, 1])
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=live")
+        expect(page.locator("svg.screen").first).to_be_visible()
+        offer = page.locator(".offer")
+        for step in (10, 20):  # an open offer is of the newest one
+            evaluate(run, step, [0])
+            expect(offer).to_contain_text(f"step {step}:")
+        offer.get_by_role("button").click()
+        expect(page).to_have_url(re.compile("eval=eval@20"))
+        expect(offer).to_be_hidden()
+        evaluate(run, 30, [])
+        expect(offer).to_contain_text("step 30:")
+        page.close()
+    run.close("finished")
+
+
+def test_an_evaluation_that_is_written_again_is_shown_as_it_now_is(tmp_path: Path, opened: Open) -> None:
+    run = begun(tmp_path)
+    evaluate(run, 1, [])
+    evaluate(run, 10, [0, 1])
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=live")
+        expect(page.locator(".verdict .chip").first).to_have_text("elsewhere")
+        expect(page.locator(".strip .mark").last).to_have_text("✗")
+        evaluate(run, 10, [2])
+        expect(page.locator(".verdict .chip").first).to_have_text("correct")
+        expect(page.locator(".strip .mark").last).to_have_text("✓")
+        expect(page.get_by_role("button", name=re.compile("^Right"))).to_contain_text("3")
+        page.close()
+    run.close("finished")
+
+
+def test_a_filtered_link_without_a_sample_shows_the_first_that_passes(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&show=right")
+    expect(page.locator(".instruction").first).to_have_text("Click 0.")
+    expect(page).to_have_url(re.compile("sample=0"))
+
+
+def test_another_set_is_shown_of_both_runs(tmp_path: Path, opened: Open) -> None:
+    for name in ("one", "two"):
+        run = begun(tmp_path, name)
+        for split in ("desk", "web"):
+            evaluate(run, 1, [0], split=split)
+            evaluate(run, 10, [], split=split)
+        run.close("finished")
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=one&with=two&with_eval=desk@1")
+        expect(page.locator(".pane").nth(1).locator("select")).to_have_value("desk@1")
+        page.get_by_label("Samples", exact=True).first.select_option("web")
+        expect(page.locator(".pane").nth(1).locator("select")).to_have_value("web@10")
+        assert "with_eval" not in page.url
+        page.close()
+
+
+def test_names_that_are_not_there_are_left_out_of_the_address(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended&with=other&since=eval@999&with_eval=eval@998")
+    expect(page.locator(".pane .answer pre").nth(1)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"^(?!.*99)"))
+
+
+def test_a_step_through_the_evaluations_keeps_the_answers_place_and_what_is_unfolded(
+    tmp_path: Path, opened: Open
+) -> None:
+    long = [report([graded(0, point, answer=f"{point} " + "x" * 2000)]) for point in (OUTSIDE, INSIDE)]
+    write_run(tmp_path, "long", reports=long)
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=long")
+        toggle = page.get_by_role("button", name=re.compile("Show all"))
+        toggle.click()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".verdict .chip").first).to_have_text("elsewhere")
+        shown = page.get_by_role("button", name="Show less")
+        expect(shown).to_be_focused()
+        expect(page.locator("#live")).to_contain_text("Base model: ")
+        page.close()
+
+
+def test_enter_in_the_search_goes_to_the_first_hit(site: str, opened: Open) -> None:
+    page = opened(f"{site}viewer.html?run=ended")
+    expect(listed(page)).to_have_count(SAMPLES)
+    page.keyboard.press("/")
+    page.keyboard.type("click 7.")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("sample=7"))
+    expect(page.get_by_role("listbox")).to_be_focused()
+
+
+def test_groups_are_told_apart_whatever_they_are_called(tmp_path: Path, opened: Open) -> None:
+    rows = [graded(index) for index in range(4)]
+    for index, row in enumerate(rows):
+        names = {"platform": "web:1" if index else "desk", "platform:os": "a%3Ab"}
+        object.__setattr__(row.sample, "groups", names if index < 3 else {})
+    write_run(tmp_path, "grouped", reports=[report(rows)])
+    with serving(tmp_path) as address:
+        page = opened(f"{address}viewer.html?run=grouped")
+        page.get_by_label("platform", exact=True).first.select_option("=web:1")
+        expect(listed(page)).to_have_count(2)
+        page.get_by_label("platform:os").first.select_option("=a%3Ab")
+        expect(listed(page)).to_have_count(2)
+        again = opened(page.url)
+        expect(listed(again)).to_have_count(2)
+        again.close()
+        none = opened(f"{address}viewer.html?run=grouped&group=platform:none")
+        expect(none.locator("#list")).to_contain_text("No sample is like that.")
+        none.close()
+        page.close()

@@ -18,6 +18,7 @@ from oaml_callbacks.viewer.export import export_runs
 
 from ..browser import Watched
 from ..graded import INSIDE, OUTSIDE, graded, picture, report
+from ..run_folders import write_run
 from .conftest import Open
 from .shown_runs import PLANTED, SAMPLES, evaluations
 
@@ -86,6 +87,19 @@ def test_a_copys_viewer_shows_the_picture_and_steps(address: str, opened: Open) 
 def test_what_a_copy_lacks_is_told(address: str, opened: Open) -> None:
     page = opened(f"{address}viewer.html?run=nobody", allowed="nobody.js")
     expect(page.locator("body")).to_contain_text("This copy has no run")
+
+
+def test_names_that_are_too_long_for_files_are_found_all_the_same(tmp_path: Path, opened: Open) -> None:
+    split = "eval_" + "é" * 120
+    write_run(tmp_path / "runs", "r" * 90, reports=evaluations()[:2], split=split, name="the long one")
+    (tmp_path / "runs" / ("r" * 90)).rename(tmp_path / "runs" / ("ü" * 100))
+    written = export_runs(tmp_path / "runs", tmp_path / "site", progress=False)
+    assert (written.runs, written.left_out) == (1, [])
+    page = opened(f"{(tmp_path / 'site').as_uri()}/index.html")
+    page.get_by_role("link", name="the long one").first.click()
+    page.locator("#to-viewer").click()
+    expect(page.locator("svg.screen").first).to_be_visible()
+    expect(page.locator("body")).to_contain_text("Click 0.")
 
 
 def page_of_the_last_evaluation(**options: int) -> str:

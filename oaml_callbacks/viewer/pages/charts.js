@@ -163,10 +163,9 @@ function baseNote(set, index, theme, several) {
   return {
     text: `${several ? "base" : "base model"} ${percent(set.baseline.accuracy)}`,
     showarrow: false,
-    xref: "paper",
-    // At the left: the best is at the right more often than not.
-    x: (index % 3) * 0.3,
-    xshift: 8,
+    // At the left, beside its mark: the best is at the right more often than not.
+    x: set.baseline.step ?? 0,
+    xshift: 10 + (index % 3) * 110,
     xanchor: "left",
     y: accuracyOf(set.baseline),
     yanchor: "bottom",
