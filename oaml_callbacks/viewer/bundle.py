@@ -44,7 +44,7 @@ def bundled(page: str, *, source: str, inline_styles: bool, pieces: Mapping[str,
     text = text[: main.start()] + "\n".join(held) + text[main.end() :]
     if inline_styles:
         text = _ICON.sub("", _STYLESHEET.sub(lambda found: f"<style>{_style(found.group(1))}</style>", text))
-    policy = _policy([import_map, start])
+    policy = _policy([import_map, start], beside="" if pieces is not None else "'self' file: ")
     head = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
     text = re.sub(r"(<head>)", lambda found: f"{found.group(1)}\n{head}", text, count=1)
     return re.sub(r"<html\b", f'<html data-source="{source}"', text, count=1)
@@ -83,12 +83,16 @@ def _as_element(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _policy(scripts: list[str]) -> str:
-    """What such a page may do: its own scripts, by their digests, and what lies beside it."""
+def _policy(scripts: list[str], *, beside: str) -> str:
+    """What such a page may do: its own scripts, by their digests, and what is `beside` it, if that is to be loaded.
+
+    `data:` is where the modules are. Who could write an element into the page could write a script so; what keeps
+    others from that is that their text never becomes an element (`dom.js`).
+    """
     digests = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
     return (
-        f"default-src 'none'; script-src 'self' data: file: {digests}; style-src 'self' file: 'unsafe-inline'; "
-        "img-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {beside}data: {digests}; style-src {beside}'unsafe-inline'; "
+        f"img-src {beside}data: blob:; base-uri 'none'; form-action 'none'"
     )

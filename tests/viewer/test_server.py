@@ -180,7 +180,8 @@ class TestPieces:
             assert httpx.get(f"{address}data/history?run=raw").json()["rows"] == 1
             (run / layout.HISTORY).unlink()
             (run / layout.RUN).unlink()
-            assert httpx.get(f"{address}data/history?run=raw").json()["rows"] == 0
+            answer = httpx.get(f"{address}data/history?run=raw")
+            assert (answer.status_code, answer.json()) == (404, {"error": f"there is no run raw in {tmp_path.name}"})
             assert httpx.get(f"{address}data/runs").status_code == 200
 
 
