@@ -15,6 +15,8 @@ from oaml_callbacks.viewer.bundle import bundled
 from oaml_callbacks.viewer.export import PAGES
 from oaml_callbacks.viewer.pages import FOLDER
 
+pytestmark = pytest.mark.newest_only
+
 SOURCES = ("files", "page")
 HOSTILE = "</script><script>alert(1)</script><!-- <style> &lt; ]]> \u2028 \ud800 __proto__"
 

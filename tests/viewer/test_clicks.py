@@ -16,6 +16,8 @@ from ..graded import INSIDE, OUTSIDE, graded, report
 from ..run_folders import learning, write_run
 from .raw_runs import SAMPLES, evaluated_run, evaluation, lines, piece, raw_run
 
+pytestmark = pytest.mark.newest_only
+
 ANSWER = {"answer": "a", "status": "ok", "point": [0.5, 0.5], "offset": [0.25, -0.5], "distance": 0.5}
 
 

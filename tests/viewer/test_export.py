@@ -18,6 +18,8 @@ from ..graded import graded, picture, report
 from ..run_folders import learning, write_run
 from .raw_runs import SAMPLES, evaluated_run, evaluation, lines, piece, raw_run, strict, without_rights
 
+pytestmark = pytest.mark.newest_only
+
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:

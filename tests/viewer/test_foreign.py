@@ -21,6 +21,8 @@ from oaml_callbacks.viewer.runs import Runs
 from ..run_folders import learning, write_run
 from .raw_runs import piece, raw_run
 
+pytestmark = pytest.mark.newest_only
+
 LOG = {
     "job_id": "20260131_120000",
     "hostname": "gpu-box",

@@ -16,6 +16,8 @@ from oaml_callbacks.viewer.history import MAX_POINTS, MAX_SERIES, History
 from ..run_folders import write_run
 from .raw_runs import lines, piece, raw_run, strict
 
+pytestmark = pytest.mark.newest_only
+
 
 def row(step: Any, **values: Any) -> dict[str, Any]:
     return {**{name.replace("_", "/", 1): value for name, value in values.items()}, "train/global_step": step}

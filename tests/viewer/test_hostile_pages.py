@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from .conftest import Open
 from .shown_runs import PLANTED
 
+pytestmark = pytest.mark.newest_only
+
 
 def no_markup_of_theirs(page: Page) -> bool:
     """Whether nothing of the planted text has become an element."""

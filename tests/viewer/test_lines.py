@@ -15,6 +15,8 @@ from oaml_callbacks.viewer.reading import Problem
 from .raw_runs import lines as as_lines
 from .raw_runs import without_rights
 
+pytestmark = pytest.mark.newest_only
+
 NAME = "rows.jsonl"
 
 

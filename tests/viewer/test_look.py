@@ -14,6 +14,8 @@ from playwright.sync_api import Page, expect
 from .conftest import Open
 from .serving import serving
 
+pytestmark = pytest.mark.newest_only
+
 STATES = {
     "list": ("site", "index.html", "#rows tr"),
     "list-hostile": ("hostile_site", "index.html", "#rows tr"),

@@ -17,6 +17,8 @@ from oaml_callbacks.viewer.reading import Problem
 
 from ..graded import picture
 
+pytestmark = pytest.mark.newest_only
+
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 
 

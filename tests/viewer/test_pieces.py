@@ -23,6 +23,8 @@ from oaml_callbacks.viewer.runs import Runs
 from ..run_folders import learning, write_run
 from .raw_runs import ANSWERS, SAMPLES, evaluated_run, evaluation, lines, piece, raw_run, strict, without_rights
 
+pytestmark = pytest.mark.newest_only
+
 ASKED = {"run": "abc123", "set": "eval", "evaluation": "eval@10", "block": "0"}
 ODD = [
     '"\\ud800"',

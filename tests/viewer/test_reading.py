@@ -26,6 +26,8 @@ from oaml_callbacks.viewer.reading import (
     text,
 )
 
+pytestmark = pytest.mark.newest_only
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

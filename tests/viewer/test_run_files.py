@@ -17,6 +17,8 @@ from ..graded import evaluation as graded_evaluation
 from ..run_folders import fall_silent, learning, write_run
 from .raw_runs import ANSWERS, SAMPLES, evaluation, lines, piece, raw_run, without_rights
 
+pytestmark = pytest.mark.newest_only
+
 
 def read(folder: Path) -> RunFiles:
     files = RunFiles(folder, folder.name)

@@ -18,6 +18,8 @@ from oaml_callbacks.viewer.runs import MAX_LOOKED_AT, Runs
 from ..run_folders import write_run
 from .raw_runs import piece, raw_run, without_rights
 
+pytestmark = pytest.mark.newest_only
+
 
 def keys(folder: Path) -> list[str]:
     return [run.key for run in Runs(folder).all()]

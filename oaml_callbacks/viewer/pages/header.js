@@ -28,6 +28,7 @@ export class Header {
     const state = stateOf(run);
     this.element.hidden = false;
     setText(this.name, text(run.name ?? run.id ?? key));
+    this.name.title = this.name.textContent;
     setText(this.chip, state.name);
     this.chip.className = `chip ${state.kind}`;
     document.title = `${text(run.name ?? run.id ?? key)}: clicks`;

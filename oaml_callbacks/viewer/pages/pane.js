@@ -84,8 +84,7 @@ export class Pane {
       return this.draw(view, { sample, answer, letter: letterOf(answer), trail });
     } catch (error) {
       // The picture stays: it is there, though its answer isn't.
-      if (turn === this.turn) this.draw(view, { ...unanswered, failure: error.message });
-      return null;
+      return turn === this.turn ? this.draw(view, { ...unanswered, failure: error.message }) : null;
     }
   }
 

@@ -23,8 +23,8 @@ const NO_SAMPLES = "This evaluation has no samples.";
 /** Steps that follow each other within these milliseconds are those of a key that is held down… */
 const HELD = 150;
 /** …of whose evaluations only the one whose lists are wanted for so long is asked for. */
-const SETTLED = 60;
-/** Milliseconds after which a screen reader isn't told any more of an answer that has been left. */
+const SETTLED = 100;
+/** Milliseconds after which words for a screen reader go that are of an answer that isn't shown any more. */
 const PATIENCE = 200;
 
 export class Workspace {
@@ -84,16 +84,25 @@ export class Workspace {
     view.settle({ eval: key, sample: view.state.sample ?? firstSample(view.state), since });
     this.beside.choose(view.state.with);
     this.showFrame();
-    if (view.state.sample !== null) this.showSample();
+    const shown = view.state.sample === null ? null : this.showSample();
     try {
-      if (this.isPassing()) await new Promise((resolve) => setTimeout(resolve, SETTLED));
+      // The answer that is looked at comes first.
+      if (this.isPassing()) await Promise.all([shown, new Promise((resolve) => setTimeout(resolve, SETTLED))]);
+      await this.loading;
       if (turn !== this.turn) return;
-      const { evaluation } = this;
-      const take = await this.lists.load({ data, evaluation, state: view.state, other: this.letters() });
+      const take = await this.load();
       if (turn === this.turn) this.take(take);
     } catch (error) {
       if (turn === this.turn) this.pane.tell(error.message);
     }
+  }
+
+  /** Load the lists. One evaluation's are asked for at a time: those that are passed meanwhile aren't. @private */
+  load() {
+    const { data, evaluation, view } = this;
+    const asked = this.lists.load({ data, evaluation, state: view.state, other: this.letters() });
+    this.loading = asked.catch(() => {});
+    return asked;
   }
 
   /** Whether the evaluation is one of several that are stepped through, as by a key that is held down. @private */
@@ -144,7 +153,7 @@ export class Workspace {
   }
 
   /** Tell a screen reader what is shown; of a step through the evaluations, what is another. @private */
-  announce({ sample, letter, place }) {
+  announce({ sample, failure, letter, place }) {
     const { sample: index } = this.view.state;
     const { evaluation, announced: before, lists } = this;
     const isStep = before?.index === index && (before.isStep || before.key !== evaluation.key);
@@ -152,7 +161,8 @@ export class Workspace {
     const position = lists.indices.indexOf(index);
     const name = position < 0 ? "Sample" : `Sample ${count(position + 1)} of ${count(lists.indices.length)}`;
     const what = isStep ? capital(evaluationName(evaluation)) : `${name}: ${text(sample.instruction)}`;
-    setText(byId("live"), `${what}${isStep ? ":" : ""} ${verdictSentence(letter, place)}.`);
+    const verdict = failure ? "Answer not available" : verdictSentence(letter, place);
+    setText(byId("live"), `${what}${isStep ? ":" : ""} ${verdict}.`);
   }
 
   /** The lists are there: show them, and the sample that is to be shown of them. @private */
