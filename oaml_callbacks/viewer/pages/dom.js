@@ -34,7 +34,12 @@ export function problemList(problems, most = 5) {
     "details",
     { class: "message problem" },
     h("summary", {}, `${problems.length === 1 ? "One thing" : `${problems.length} things`} could not be read`),
-    h("ul", {}, problems.slice(0, most).map((problem) => h("li", {}, problem)), rest > 0 ? h("li", {}, `and ${rest} more`) : null),
+    h(
+      "ul",
+      {},
+      problems.slice(0, most).map((problem) => h("li", {}, problem)),
+      rest > 0 ? h("li", {}, `and ${rest} more`) : null,
+    ),
   );
 }
 

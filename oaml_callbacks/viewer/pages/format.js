@@ -84,8 +84,8 @@ export function stateOf(run) {
   if (run.state === "evaluating") return { name: "evaluating", kind: "live" };
   if (run.state === "died") return { name: "died: no sign of life", kind: "wrong" };
   if (run.state === "ended") {
-    const outcome = run.outcome || "ended";
-    return { name: outcome, kind: outcome === "finished" ? "right" : outcome.startsWith("failed") ? "wrong" : "warning" };
+    const name = run.outcome || "ended";
+    return { name, kind: name === "finished" ? "right" : name.startsWith("failed") ? "wrong" : "warning" };
   }
   return { name: "state unknown", kind: "" };
 }

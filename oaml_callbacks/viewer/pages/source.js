@@ -88,7 +88,8 @@ export function fileName(value) {
     .map((byte) => (/[0-9A-Za-z_-]/.test(letter(byte)) ? letter(byte) : `.${byte.toString(16).padStart(2, "0")}`))
     .join("");
   if (name.length <= MOST_NAME) return name;
-  const digest = bytes.reduce((sum, byte) => BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n), 0xcbf29ce484222325n);
+  const add = (sum, byte) => BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n);
+  const digest = bytes.reduce(add, 0xcbf29ce484222325n);
   return `${name.slice(0, MOST_NAME - 17)}.${digest.toString(16).padStart(16, "0")}`;
 }
 
