@@ -39,6 +39,20 @@ STATES = {
     "viewer-broken": ("hostile_site", "viewer.html?run=broken", "svg.screen"),
 }
 
+ALSO_NARROW = [
+    "list-hostile",
+    "dashboard-training",
+    "dashboard-died",
+    "dashboard-hostile",
+    "viewer-wrong",
+    "viewer-compare",
+    "viewer-misses",
+    "viewer-hostile",
+    "viewer-broken",
+]
+"""States that tell something of their own on a narrow page, in the dark."""
+SHOWN = [*((state, 1280, "light") for state in STATES), *((state, 390, "dark") for state in ALSO_NARROW)]
+
 
 def keep(page: Page, name: str, folder: Path) -> None:
     """Photograph the whole page; it must not have to be moved sideways."""
@@ -50,8 +64,7 @@ def keep(page: Page, name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("state", "width", "scheme"), SHOWN)
 def test_a_page_fits_in_every_state(
     request: pytest.FixtureRequest, tmp_path: Path, opened: Open, state: str, width: int, scheme: str
 ) -> None:

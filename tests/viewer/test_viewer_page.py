@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from oaml_callbacks.run_folder.writer import RunFolder
@@ -15,6 +16,8 @@ from ..run_folders import FACTS, metrics_of, trainer_state, write_run
 from .conftest import Open
 from .serving import serving
 from .shown_runs import SAMPLES, evaluations, upright
+
+pytestmark = pytest.mark.newest_only
 
 LAST = evaluations()[-1]
 BEFORE = evaluations()[-2]
@@ -126,14 +129,6 @@ def test_text_is_searched_and_the_distance_sorted_by(site: str, opened: Open) ->
     page.keyboard.type("click 7.")
     expect(listed(page)).to_have_count(1)
     expect(listed(page)).to_contain_text("Click 7.")
-
-
-def test_the_misses_have_a_picture(site: str, opened: Open) -> None:
-    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
-    expect(listed(page)).to_have_count(SAMPLES)
-    page.keyboard.press("h")
-    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
-    expect(page.locator("body")).to_contain_text(re.compile(r"\d+ (of|misses)"))
 
 
 def test_two_runs_stand_side_by_side_on_the_same_sample(site: str, opened: Open) -> None:

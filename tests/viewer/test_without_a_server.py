@@ -22,6 +22,8 @@ from ..run_folders import write_run
 from .conftest import Open
 from .shown_runs import PLANTED, SAMPLES, evaluations
 
+pytestmark = pytest.mark.newest_only
+
 
 @pytest.fixture(scope="module")
 def copy(states: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
