@@ -13,6 +13,14 @@ const CONFIG = {
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
 };
 
+let lastTurn = Promise.resolve();
+
+/** One chart after the other, so that the first is seen before the last is drawn. */
+function turn() {
+  lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve)));
+  return lastTurn;
+}
+
 /**
  * Draw in `element`; `onPoint(customdata, event)` is called when a point that has customdata is clicked.
  * Returns `show(figure, emptyText)`: a figure is {data, layout, label}, or null for none.
@@ -35,6 +43,7 @@ export function chartView(element, onPoint) {
   async function draw() {
     try {
       const plotly = await source.plotly();
+      await turn();
       if (!plotly) throw new Error("There are no charts in this page. The table below holds the same.");
       const now = JSON.stringify(wanted);
       if (now === drawn || !wanted) return;

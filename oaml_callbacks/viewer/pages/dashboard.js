@@ -17,6 +17,8 @@ const SECONDS = 1;
 
 const key = new URLSearchParams(location.search).get("run");
 const charts = runCharts(key);
+// It takes longer to load than all the rest: not only when there is something to draw. Who draws says what has failed.
+source.plotly().catch(() => {});
 const showProblems = whenChanged((problems) => replace(byId("problems"), problemList(problems)));
 const showOdd = whenChanged((odd) => {
   const sentences = oddSentences(odd);
