@@ -165,7 +165,7 @@ def main() -> None:
     for version, seconds in imports:
         print(f"| import, transformers {version} | {seconds * 1e3:.0f} ms | beyond `transformers.TrainerCallback` |")
     print(
-        f"| an event, last 10 % of {options.events:,} | {last_time * 1e6:.0f} µs "
+        f"| an event with the run folder, last 10 % of {options.events:,} | {last_time * 1e6:.0f} µs "
         f"| {last_time / first_time:.2f} x the first 10 % |"
     )
     print(f"| memory, after all of them | {last_memory - first_memory:+.1f} MiB | the first 10 % |")
