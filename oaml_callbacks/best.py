@@ -53,9 +53,11 @@ class BestEvaluations:
         return {f"best/{prefix}{name}": value for name, value in best.items() if value is not None}
 
 
-def _rank(prefix: str, row: Mapping[str, Any]) -> tuple[float, float]:
+def rank(accuracy: float, distance: float | None) -> tuple[float, float]:
     """What evaluations are ordered by, the best first."""
-    distance = row.get(f"eval/{prefix}{keys.GROUNDING_DISTANCE}")
-    return -row[f"eval/{prefix}{keys.GROUNDING_ACCURACY}"], (
-        math.inf if distance is None or math.isnan(distance) else distance
-    )
+    return -accuracy, math.inf if distance is None or math.isnan(distance) else distance
+
+
+def _rank(prefix: str, row: Mapping[str, Any]) -> tuple[float, float]:
+    key = f"eval/{prefix}{{}}".format
+    return rank(row[key(keys.GROUNDING_ACCURACY)], row.get(key(keys.GROUNDING_DISTANCE)))

@@ -210,7 +210,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             self._clicks.correct = {split: dict(of) for split, of in saved.correct.items()}
         self._run.begin(state, saved)
         if self._opens(args, state, model, processing_class):
-            self._run.begins(state)
+            self._run.training_begins(state)
             self._run.watch_for_preemption()
 
     def on_train_begin(

@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import threading
-import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -106,7 +105,10 @@ def _serve(runs_dir: Path, *, host: str, port: int, token: str | None, names: li
     typer.echo(f"The runs in {runs_dir}: {link}   (Ctrl-C ends it)")
     if token:
         typer.echo("Who has this link sees the runs. The connection isn't encrypted; over a network, prefer ssh -L.")
-    if open_browser:  # beside the server: some browsers hold who opens them until they are closed
+    if open_browser:
+        import webbrowser
+
+        # Beside the server: some browsers hold who opens them until they are closed.
         threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.run(sockets=listening)

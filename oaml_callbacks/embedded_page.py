@@ -66,6 +66,11 @@ def embedded_page(
         if size <= room:
             room -= size
             rows.append((chosen.row, record, picture))
+    if len(rows) < len(report.rows):
+        about["note"] = (
+            f"{len(rows)} of the evaluation's {len(report.rows)} samples: half of them the same every time, half what "
+            "was wrong or had just changed. The counts below are of these; the evaluation's accuracy is of all."
+        )
     return _page(_pieces(about, split, rows))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .artifact_sender import ArtifactSender
 from .clean_text import cut, one_line
 from .grounding.metrics import GradedSample, GroundingReport
 from .row_text import answer_text, target_text
+from .values import finite_numbers
 
 if TYPE_CHECKING:
     import wandb
@@ -85,17 +85,13 @@ def row_record(row: GradedSample, step: int) -> dict[str, Any]:
         "step": step,
         "instruction": cut(row.sample.instruction, MAX_TEXT),
         "target": target_text(row.sample, MAX_TEXT),
-        "target_box": _finite(target.box),
-        "target_point": _finite(target.point),
+        "target_box": finite_numbers(target.box),
+        "target_point": finite_numbers(target.point),
         "answer": answer_text(row, MAX_TEXT),
         "status": row.action.status,
         "action": one_line(row.action.kind, 100) if row.action.kind else row.action.kind,
-        "point": _finite(row.action.point),
+        "point": finite_numbers(row.action.point),
         "correct": row.correct,
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,
         "outcome": row.outcome,
     }
-
-
-def _finite(numbers: Sequence[float] | None) -> list[float] | None:
-    return list(numbers) if numbers is not None and all(map(math.isfinite, numbers)) else None

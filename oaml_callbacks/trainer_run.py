@@ -189,6 +189,8 @@ class TrainerRun:
             from .run_folder.writer import RunFolder
 
             if before is None or before.run_id != tracker.run_id:
+                if before is not None:
+                    before.heartbeat.stop()
                 facts = run_facts(args, model, name=tracker.name)
                 self._folder = RunFolder(parent, tracker.run_id, facts, state, resumes=resumes)
             self._describe_folder()
@@ -276,7 +278,7 @@ class TrainerRun:
         if self.tracker is not None:
             self.tracker.log_row({keys.trainer_key(name): value for name, value in metrics.items()})
 
-    def begins(self, state: TrainerState) -> None:
+    def training_begins(self, state: TrainerState) -> None:
         """Note that the training begins now, in a run that is open."""
         self.update_summary({keys.OUTCOME: "running"})
         if self._folder is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def as_number(value: Any) -> Any:
         return as_number(value.item())
     # A table, image or histogram that somebody put among the metrics.
     return value if type(value).__module__.startswith("wandb.") else None
+
+
+def finite_numbers(numbers: Sequence[float] | None) -> list[float] | None:
+    """`numbers` as a list, as JSON has it; `None` if there are none, or one of them is not finite."""
+    return list(numbers) if numbers is not None and all(map(math.isfinite, numbers)) else None
 
 
 def fit_file_name(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from ..clean_text import cut, one_line
 from ..grounding.metrics import GradedSample, GroundingReport
 from ..row_text import target_text
+from ..values import finite_numbers
 from . import layout
 from .files import append_lines, as_line, read_lines, replace_file
 from .screenshots import Kept, Screenshots
@@ -65,9 +66,10 @@ class EvaluationFiles:
         self._add_samples(split, report.rows)
         places = self._places[split]
         answers = "".join(as_line(answer_record(row, places[one_line(row.sample.id)])) for row in report.rows)
-        replace_file(self._folder / layout.answers_file(split, step), answers)
+        file = layout.answers_file(split, step, baseline=baseline)
+        replace_file(self._folder / file, answers)
         line = {
-            "key": layout.evaluation_key(split, step),
+            "key": layout.evaluation_key(split, step, baseline=baseline),
             "set": split,
             "step": step,
             "epoch": epoch,
@@ -75,7 +77,7 @@ class EvaluationFiles:
             "baseline": baseline,
             "rows": len(report.rows),
             "samples": layout.samples_file(split),
-            "answers": layout.answers_file(split, step),
+            "answers": file,
             "metrics": dict(metrics),
         }
         append_lines(self._folder / layout.EVALUATIONS, [as_line(line)])
@@ -125,8 +127,8 @@ def sample_record(row: GradedSample, kept: Kept | None) -> dict[str, Any]:
         "id": one_line(sample.id),
         "instruction": cut(sample.instruction, MAX_TEXT),
         "target": target_text(sample, MAX_TEXT),
-        "box": _finite(target.box),
-        "point": _finite(target.point),
+        "box": finite_numbers(target.box),
+        "point": finite_numbers(target.point),
         "picture": kept.path if kept is not None else None,
         "size": list(kept.size) if kept is not None else None,
         "groups": {one_line(name): one_line(value) for name, value in list(sample.groups.items())[:MAX_GROUPS]},
@@ -140,21 +142,17 @@ def answer_record(row: GradedSample, place: int) -> dict[str, Any]:
     action, centre = row.action, row.sample.target.point
     offset = None
     if action.point is not None and centre is not None:
-        offset = _finite([there - here for there, here in zip(action.point, centre, strict=True)])
+        offset = finite_numbers([there - here for there, here in zip(action.point, centre, strict=True)])
     return {
         "sample": place,  # first: the viewer looks for it
         "answer": cut(row.answer, MAX_TEXT),
         "status": action.status,
         "action": one_line(action.kind, 100) if action.kind else None,
-        "point": _finite(action.point),
+        "point": finite_numbers(action.point),
         "offset": offset,
-        "box": _finite(action.box),
+        "box": finite_numbers(action.box),
         "correct": row.correct,
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,
         "outcome": row.outcome,
         "stopped": row.stopped,
     }
-
-
-def _finite(numbers: Sequence[float] | None) -> list[float] | None:
-    return list(numbers) if numbers is not None and all(map(math.isfinite, numbers)) else None

@@ -12,7 +12,7 @@ training_output/
     oaml/history.jsonl             one line per log event, as W&B's history has it
     oaml/evaluations.jsonl         one line per evaluation: its metrics, and where its answers lie
     oaml/samples_<set>.jsonl       one line per sample of an evaluation set, in the order of their first evaluation
-    oaml/answers_<set>_<step>.jsonl   one line per answer of one evaluation
+    oaml/answers_<set>_<step>.jsonl   one line per answer of one evaluation; `base` for the base model's
 ```
 
 Files of lines grow at their end; all others are replaced whole, so that a reader finds the old or the new one, and a
@@ -39,6 +39,9 @@ PROGRESS = f"{OWN}/progress.json"
 HISTORY = f"{OWN}/history.jsonl"
 EVALUATIONS = f"{OWN}/evaluations.jsonl"
 
+BASE = "base"
+"""What stands in the place of the base model's step."""
+
 BEAT_SECONDS = 2.0
 """How often a training gives a sign of life."""
 
@@ -57,11 +60,16 @@ def samples_file(split: str) -> str:
     return f"{OWN}/samples_{fit_file_name(split)}.jsonl"
 
 
-def answers_file(split: str, step: int) -> str:
+def answers_file(split: str, step: int, *, baseline: bool = False) -> str:
     """Where the answers of one evaluation lie."""
-    return f"{OWN}/answers_{fit_file_name(split)}_{step}.jsonl"
+    return f"{OWN}/answers_{fit_file_name(split)}_{_when(step, baseline)}.jsonl"
 
 
-def evaluation_key(split: str, step: int) -> str:
-    """An evaluation's name in the viewer's URLs: `eval@30`."""
-    return f"{split}@{step}"
+def evaluation_key(split: str, step: int, *, baseline: bool = False) -> str:
+    """An evaluation's name in the viewer's URLs: `eval@30`, `eval@base` for the base model's."""
+    return f"{split}@{_when(step, baseline)}"
+
+
+def _when(step: int, baseline: bool) -> str:
+    # Not by its step: with `eval_on_start` there are two evaluations before the first.
+    return BASE if baseline else str(step)

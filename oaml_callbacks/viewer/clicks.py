@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .lines import Lines, parse_line
-from .reading import MAX_NAME, Problem, Stamp, mapping, number, numbers, short, stamp, text
+from .reading import MAX_NAME, Problem, mapping, number, numbers, short, text
 
 BLOCK = 200
 """Samples in a block of samples or of answers."""
@@ -53,10 +53,6 @@ class Clicks:
             self._open.popitem(last=False)
         lines.refresh()
         return lines
-
-    def stamp(self, name: str) -> Stamp | None:
-        """What tells a file from what it was before."""
-        return stamp(self._folder, name)
 
     # Samples -----------------------------------------------------------------------------------------------------
 

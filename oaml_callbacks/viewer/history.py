@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..keys import STEP_KEY
 from ..run_folder import layout
 from ..run_folder.files import spelled
 from .lines import Lines, TooLong, parse_line
 from .reading import MAX_NAME, Problem, Stamp, number, short
-
-STEP_KEY = "train/global_step"
 
 MAX_POINTS = 1000
 """Of a curve, as it is sent: of each stretch of a longer one the lowest and the highest point."""

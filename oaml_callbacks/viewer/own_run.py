@@ -7,7 +7,7 @@ from typing import Any
 
 from .clicks import Clicks
 from .history import History
-from .reading import Problem, Stamp, short
+from .reading import Problem, Stamp, short, stamp
 from .run_files import RunFiles
 
 Stamps = tuple[Stamp | None, ...]
@@ -126,18 +126,18 @@ class OwnRun:
             self._history = History(self.folder)
         return (self._history.refresh(),)
 
-    def set_stamps(self, name: str, block: int = 0) -> Stamps:
+    def set_stamps(self, name: str) -> Stamps:
         """Of [`samples`], [`ids`] and [`sample_block`]."""
-        return (self._clicks.stamp(self._set(name)),)
+        return (stamp(self.folder, self._set(name)),)
 
-    def evaluation_stamps(self, evaluation: str, block: int = 0) -> Stamps:
+    def evaluation_stamps(self, evaluation: str) -> Stamps:
         """Of [`verdicts`] and [`answers`]."""
-        return tuple(map(self._clicks.stamp, self._evaluation(evaluation)))
+        return tuple(stamp(self.folder, file) for file in self._evaluation(evaluation))
 
-    def track_stamps(self, name: str, block: int) -> Stamps:
+    def track_stamps(self, name: str) -> Stamps:
         """Of [`track`]."""
-        names = (self._set(name), *self._answers_of(name).values())
-        return tuple(map(self._clicks.stamp, names))
+        files = (self._set(name), *self._answers_of(name).values())
+        return tuple(stamp(self.folder, file) for file in files)
 
     # Inside ------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import gzip
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -66,39 +66,26 @@ class Piece:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a piece of a run is made, and from which files."""
+    """A piece of a run: what its method is called with, and which method gives the stamps of its files.
 
-    parameters: tuple[str, ...]
-    make: Callable[..., Any]
-    stamps: Callable[..., Any] | None = None
+    The latter is called with the first of the parameters, which names the files.
+    """
+
+    parameters: tuple[str, ...] = ()
+    stamps: str | None = None
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "run": _Kind((), lambda run: run.run()),
-    "history": _Kind((), lambda run: run.history(), lambda run: run.history_stamps()),
-    "samples": _Kind(("set",), lambda run, name: run.samples(name), lambda run, name: run.set_stamps(name)),
-    "ids": _Kind(("set",), lambda run, name: run.ids(name), lambda run, name: run.set_stamps(name)),
-    "sample_block": _Kind(
-        ("set", "block"),
-        lambda run, name, block: run.sample_block(name, block),
-        lambda run, name, block: run.set_stamps(name, block),
-    ),
-    "verdicts": _Kind(
-        ("evaluation",),
-        lambda run, evaluation: run.verdicts(evaluation),
-        lambda run, evaluation: run.evaluation_stamps(evaluation),
-    ),
-    "answers": _Kind(
-        ("evaluation", "block"),
-        lambda run, evaluation, block: run.answers(evaluation, block),
-        lambda run, evaluation, block: run.evaluation_stamps(evaluation, block),
-    ),
-    "track": _Kind(
-        ("set", "block"),
-        lambda run, name, block: run.track(name, block),
-        lambda run, name, block: run.track_stamps(name, block),
-    ),
+    "run": _Kind(),
+    "history": _Kind(stamps="history_stamps"),
+    "samples": _Kind(("set",), "set_stamps"),
+    "ids": _Kind(("set",), "set_stamps"),
+    "sample_block": _Kind(("set", "block"), "set_stamps"),
+    "verdicts": _Kind(("evaluation",), "evaluation_stamps"),
+    "answers": _Kind(("evaluation", "block"), "evaluation_stamps"),
+    "track": _Kind(("set", "block"), "track_stamps"),
 }
+"""By the names of [`OwnRun`]'s and [`ForeignRun`]'s methods."""
 
 NAMES = ("runs", *_KINDS)
 
@@ -166,14 +153,15 @@ class Pieces:
         return {"runs": rows, "problems": self.runs.problems, "folder": short(self.runs.folder.name)}
 
     def _of_run(self, run: Run, name: str, kind: _Kind, arguments: list[str | int]) -> Piece:
+        make = getattr(run, name)
         if kind.stamps is None:
-            return Piece.of(kind.make(run, *arguments))
+            return Piece.of(make(*arguments))
         key = (name, run.key, *map(str, arguments))
-        stamps = kind.stamps(run, *arguments)
+        stamps = getattr(run, kind.stamps)(*arguments[:1])
         if key in self._cached and self._cached[key][0] == stamps:
             self._cached.move_to_end(key)
             return self._cached[key][1]
-        piece = Piece.of(kind.make(run, *arguments))
+        piece = Piece.of(make(*arguments))
         self._keep(key, stamps, piece)
         return piece
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..best import rank
 from ..links import LinkError, check_url
 from ..run_folder import layout
 from .lines import Lines, TooLong, parse_line
@@ -202,7 +203,7 @@ def mark_best(evaluations: list[dict[str, Any]]) -> None:
 
 
 def _rank(one: Mapping[str, Any]) -> tuple[float, float]:
-    return -one["accuracy"], one["distance"] if one["distance"] is not None else float("inf")
+    return rank(one["accuracy"], one["distance"])
 
 
 def safe_url(value: Any) -> str | None:
@@ -228,18 +229,19 @@ def _evaluation(record: Mapping[str, Any]) -> dict[str, Any]:
         return number(metrics.get(f"grounding_{name}"))
 
     split, step = short(record.get("set")) or "eval", whole(record.get("step"), 0)
+    baseline = record.get("baseline") is True
     groups = {
         short(name.removeprefix("grounding_accuracy/")): number(value)
         for name, value in list(metrics.items())[:500]
         if name.startswith("grounding_accuracy/")
     }
     return {
-        "key": layout.evaluation_key(split, step or 0),
+        "key": layout.evaluation_key(split, step or 0, baseline=baseline),
         "set": split,
         "step": step,
         "epoch": number(record.get("epoch")),
         "at": number(record.get("at")),
-        "baseline": record.get("baseline") is True,
+        "baseline": baseline,
         "best": False,
         "seconds": metric("seconds"),
         "samples": metric("samples"),

@@ -12,6 +12,7 @@ import pytest
 
 from oaml_callbacks.run_folder import layout
 from oaml_callbacks.run_folder.writer import RunFolder
+from oaml_callbacks.viewer.runs import Runs
 
 from ..graded import evaluation
 from ..run_folders import FACTS, learning, metrics_of, trainer_state, write_run
@@ -70,9 +71,22 @@ def test_a_sample_is_written_once_and_its_answers_name_it(tmp_path: Path) -> Non
     samples = lines(folder, layout.samples_file("eval"))
     assert [sample["id"] for sample in samples] == ["sample-0", "sample-1", "sample-2", "sample-3"]
     for step in (0, 10, 20):
-        answers = lines(folder, layout.answers_file("eval", step))
+        answers = lines(folder, layout.answers_file("eval", step, baseline=step == 0))
         assert [answer["sample"] for answer in answers] == [0, 1, 2, 3]
     assert [answer["correct"] for answer in answers] == [True, True, True, False]
+
+
+def test_the_base_models_evaluation_and_one_before_the_first_step_are_two(tmp_path: Path) -> None:
+    """As with `eval_on_start`."""
+    run = RunFolder(tmp_path, "a", FACTS, trainer_state(), resumes=False)
+    for found, baseline in ((evaluation(4, wrong=[0, 1, 2]), True), (evaluation(4, wrong=[0]), False)):
+        run.evaluation(found, metrics_of(found), split="eval", state=trainer_state(0), baseline=baseline)
+    shown = Runs(tmp_path).run("a").run()["evaluations"]
+    assert [(one["key"], one["baseline"], one["accuracy"]) for one in shown] == [
+        ("eval@base", True, 0.25),
+        ("eval@0", False, 0.75),
+    ]
+    assert Runs(tmp_path).run("a").verdicts("eval@base")["outcome"] == "eeec"
 
 
 def test_a_sample_that_an_evaluation_is_first_to_reach_is_added(tmp_path: Path) -> None:
@@ -86,7 +100,7 @@ def test_a_sample_that_an_evaluation_is_first_to_reach_is_added(tmp_path: Path) 
 
 def test_the_offset_is_from_the_targets_point_to_the_click(tmp_path: Path) -> None:
     folder = write_run(tmp_path, reports=learning(2, 2))
-    wrong, unreadable = lines(folder, layout.answers_file("eval", 0))
+    wrong, unreadable = lines(folder, layout.answers_file("eval", 0, baseline=True))
     assert wrong["offset"] == pytest.approx([0.3, -0.25])
     assert unreadable["offset"] is None
 

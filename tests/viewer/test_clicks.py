@@ -72,7 +72,7 @@ class TestOfATraining:
         assert (block[49]["status"], block[49]["point"], block[49]["correct"]) == ("unreadable", None, False)
 
     def test_verdicts_tell_every_sample_by_a_letter(self, folder: Path) -> None:
-        before = piece(folder, "verdicts", run="abc123", evaluation="eval@0")
+        before = piece(folder, "verdicts", run="abc123", evaluation="eval@base")
         after = piece(folder, "verdicts", run="abc123", evaluation="eval@20")
         assert after["outcome"] == "c" * 49 + "u"
         assert set(before["outcome"][:49]) == {"e"}
@@ -82,7 +82,7 @@ class TestOfATraining:
 
     def test_a_track_has_each_sample_in_every_evaluation(self, folder: Path) -> None:
         track = piece(folder, "track", run="abc123", set="eval", block="1")
-        assert (track["first"], track["evaluations"]) == (20, ["eval@0", "eval@10", "eval@20"])
+        assert (track["first"], track["evaluations"]) == (20, ["eval@base", "eval@10", "eval@20"])
         assert track["outcome"] == ["ecc"] * 5 + ["eec"] * 15  # 25 of 50 are right at step 10
         assert track["point"][0] == [list(OUTSIDE), list(INSIDE), list(INSIDE)]
 

@@ -105,7 +105,7 @@ class TestWhatIsWritten:
         }
         raw_run(runs, {layout.TRAINING_LOG: json.dumps({"evaluations": [row]})}, "foreign")
         out, _ = exported(runs)
-        assert piece_of(out / "pieces/verdicts/foreign/eval.400.js")["outcome"] == "c"
+        assert piece_of(out / "pieces/verdicts/foreign/eval.40base.js")["outcome"] == "c"
 
     def test_no_file_tells_where_it_was_made(self, runs: Path) -> None:
         write_run(runs, reports=learning(5, 2))

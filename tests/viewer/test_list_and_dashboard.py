@@ -101,6 +101,11 @@ def test_the_dashboard_shows_what_the_run_says(site: str, opened: Open) -> None:
     expect(page).to_have_url(re.compile(r"viewer\.html\?run=ended&eval=eval@.*"))
 
 
+@pytest.mark.parametrize("page", ["dashboard.html", "viewer.html"])
+def test_it_is_told_how_openadapt_mls_clicks_are_graded(site: str, opened: Open, page: str) -> None:
+    expect(opened(f"{site}{page}?run=theirs").locator("body")).to_contain_text("within 0.05 of the recorded one")
+
+
 def test_a_run_that_is_offline_shows_how_it_is_sent(site: str, opened: Open) -> None:
     page = opened(f"{site}dashboard.html?run=training")
     expect(page.locator("body")).to_contain_text("wandb sync wandb/offline-run-training")

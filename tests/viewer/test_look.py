@@ -32,7 +32,7 @@ STATES = {
     "viewer-trail": ("site", "viewer.html?run=ended&sample=4&trail=1", "svg.screen .target"),
     "viewer-unreadable": ("site", "viewer.html?run=ended&sample=11", "svg.screen .target"),
     "viewer-compare": ("site", "viewer.html?run=ended&with=other&sample=1", "svg.screen .target"),
-    "viewer-misses": ("site", "viewer.html?run=ended&eval=eval@0&misses=1", ".js-plotly-plot .point"),
+    "viewer-misses": ("site", "viewer.html?run=ended&eval=eval@base&misses=1", ".js-plotly-plot .point"),
     "viewer-young": ("site", "viewer.html?run=young", ".message"),
     "viewer-theirs": ("site", "viewer.html?run=theirs", "svg.screen"),
     "viewer-hostile": ("hostile_site", "viewer.html?run=hostile&sample=0", "svg.screen .target"),

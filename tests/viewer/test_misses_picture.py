@@ -11,7 +11,7 @@ from .shown_runs import SAMPLES
 
 
 def test_the_misses_have_a_picture(site: str, opened: Open) -> None:
-    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@base")
     expect(page.locator("#list [role=option]")).to_have_count(SAMPLES)
     page.keyboard.press("h")
     page.wait_for_selector(".js-plotly-plot .scatterlayer .point")

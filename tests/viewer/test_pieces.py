@@ -157,13 +157,13 @@ class TestMadeOnce:
 
     def test_pieces_of_other_parameters_are_others(self, pieces: Pieces) -> None:
         bodies = {pieces.get("track", {**ASKED, "block": block}).body for block in ("0", "1")}
-        bodies |= {pieces.get("verdicts", {**ASKED, "evaluation": key}).body for key in ("eval@0", "eval@10")}
+        bodies |= {pieces.get("verdicts", {**ASKED, "evaluation": key}).body for key in ("eval@base", "eval@10")}
         assert len(bodies) == 4
 
     def test_a_new_evaluation_is_in_the_run_and_in_the_tracks(self, tmp_path: Path, pieces: Pieces) -> None:
-        assert strict(pieces.get("track", ASKED).body)["evaluations"] == ["eval@0", "eval@10"]
+        assert strict(pieces.get("track", ASKED).body)["evaluations"] == ["eval@base", "eval@10"]
         append(tmp_path, layout.EVALUATIONS, lines(evaluation(20, answers=ANSWERS)))
-        assert strict(pieces.get("track", ASKED).body)["evaluations"] == ["eval@0", "eval@10", "eval@20"]
+        assert strict(pieces.get("track", ASKED).body)["evaluations"] == ["eval@base", "eval@10", "eval@20"]
         assert [one["key"] for one in strict(pieces.get("run", ASKED).body)["evaluations"]][-1] == "eval@20"
 
     def test_only_so_many_bytes_are_remembered(self, pieces: Pieces, monkeypatch: pytest.MonkeyPatch) -> None:

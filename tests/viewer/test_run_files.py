@@ -147,7 +147,7 @@ class TestEvaluations:
     def test_the_figures_are_the_callbacks(self, tmp_path: Path) -> None:
         folder = write_run(tmp_path, reports=learning(8, 3), every=10)
         first, _, last = read(folder).evaluations
-        assert (first["key"], first["baseline"], first["accuracy"], first["correct"]) == ("eval@0", True, 0.0, 0)
+        assert (first["key"], first["baseline"], first["accuracy"], first["correct"]) == ("eval@base", True, 0.0, 0)
         assert (last["key"], last["baseline"], last["step"]) == ("eval@20", False, 20)
         assert (last["correct"], last["samples"], last["accuracy"], last["parsed"]) == (7, 8, 7 / 8, 7 / 8)
         assert last["low"] < last["accuracy"] < last["high"]
@@ -157,7 +157,7 @@ class TestEvaluations:
         rows = [evaluation(20), evaluation(0, set="other"), evaluation(0, baseline=True), evaluation(10)]
         found = evaluations(tmp_path, *rows).evaluations
         assert [(one["key"], one["baseline"]) for one in found] == [
-            ("eval@0", True),
+            ("eval@base", True),
             ("other@0", False),
             ("eval@10", False),
             ("eval@20", False),
@@ -193,7 +193,7 @@ class TestEvaluations:
         with open(folder / layout.EVALUATIONS, "a") as file:
             file.write(lines(evaluation(50, **accuracy(0.75))))
         files.refresh()
-        assert [one["key"] for one in files.evaluations] == ["eval@0", "eval@50"]
+        assert [one["key"] for one in files.evaluations] == ["eval@base", "eval@50"]
 
     def test_groups_are_by_their_plain_names(self, tmp_path: Path) -> None:
         metrics = {"grounding_accuracy/web": 0.9, "grounding_accuracy/a\nb": float("nan"), "grounding_accuracy": 0.5}

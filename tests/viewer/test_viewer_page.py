@@ -57,7 +57,7 @@ def test_the_newest_evaluation_and_its_first_sample_are_shown(site: str, opened:
 
 
 def test_target_and_click_are_drawn_where_they_are(site: str, opened: Open) -> None:
-    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@base")
     page.wait_for_selector("svg.screen .target")
     target, size = page.evaluate(
         """() => {
@@ -100,7 +100,7 @@ def test_a_samples_evaluations_are_stepped_through_by_keyboard(site: str, opened
     page = opened(f"{site}viewer.html?run=ended&sample=2")
     expect(page.locator("body")).to_contain_text("Click 2.")
     assert screen(page).endswith(": correct.")
-    while "eval=eval@0" not in page.url:
+    while "eval=eval@base" not in page.url:
         page.keyboard.press("ArrowLeft")
         page.wait_for_timeout(50)
     expect(page.locator("svg.screen").first).to_have_attribute("aria-label", re.compile("click at 80 %.*: elsewhere"))
@@ -123,7 +123,7 @@ def test_samples_are_stepped_through_by_keyboard(site: str, opened: Open) -> Non
 
 
 def test_text_is_searched_and_the_distance_sorted_by(site: str, opened: Open) -> None:
-    page = opened(f"{site}viewer.html?run=ended&eval=eval@0")
+    page = opened(f"{site}viewer.html?run=ended&eval=eval@base")
     expect(listed(page)).to_have_count(SAMPLES)
     page.keyboard.press("/")
     page.keyboard.type("click 7.")

@@ -137,7 +137,10 @@ def test_the_page_is_bounded_and_holds_as_many_samples_as_fit() -> None:
     limit = len(whole.encode()) - 10_000
     some = page_of_the_last_evaluation(max_bytes=limit)
     assert len(some.encode()) <= limit
-    assert 0 < some.count("data:image/jpeg") < SAMPLES
+    kept = some.count("data:image/jpeg")
+    assert 0 < kept < SAMPLES
+    assert f"{kept} of the evaluation's {SAMPLES} samples" in some
+    assert "of the evaluation's" not in whole
 
 
 def test_planted_text_stays_text_in_the_page(browser: Browser) -> None:

@@ -74,6 +74,8 @@ function showRun() {
   showEvaluations(run);
   showWandb(run.url, run.sync_command);
   showConfig(run.config);
+  setText(byId("note"), run.note ?? "");
+  byId("note").hidden = !run.note;
   showAllProblems();
 }
 

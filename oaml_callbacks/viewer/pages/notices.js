@@ -12,17 +12,19 @@ export class Notices {
     this.offerWords = h("span", {});
     this.offer = h("p", { class: "message offer no-print", hidden: true }, this.offerWords, " ");
     this.offer.append(h("button", { onclick: onOffer }, "Show"));
+    this.note = h("p", { class: "message muted", hidden: true });
     const live = h("div", { "aria-live": "polite" }, this.failure, this.words, this.missing, this.offer);
     const problems = h("div", {});
     this.showProblems = whenChanged((list) => replace(problems, problemList(list)));
-    replace(element, live, problems);
+    replace(element, live, this.note, problems);
   }
 
-  /** Show texts; "" for one that isn't to be seen. `problems` of the run */
-  show({ failure = "", missing = "", offer = "", problems = [] }) {
+  /** Show texts; "" for one that isn't to be seen. `note` and `problems` are the run's. */
+  show({ failure = "", missing = "", offer = "", note = "", problems = [] }) {
     tell(this.failure, this.failure, failure);
     tell(this.missing, this.missing, missing);
     tell(this.offer, this.offerWords, offer);
+    tell(this.note, this.note, note);
     this.showProblems(problems);
   }
 

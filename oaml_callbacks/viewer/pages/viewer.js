@@ -104,6 +104,7 @@ function showNotices() {
     failure: error?.message,
     missing: insteadOf === null ? "" : MISSING,
     offer: newer ? `New evaluation at step ${count(newer.step)}:` : "",
+    note: data.run?.note,
     problems: data.run?.problems,
   });
 }
