@@ -64,7 +64,7 @@ class TestWhatIsWritten:
         }
         for block in "012":
             asked[f"track/abc123/eval/{block}"] = ("track", {"set": "eval", "block": block})
-        for step in (0, 10, 20):
+        for step in ("base", 10, 20):
             of = {"evaluation": f"eval@{step}"}
             asked[f"verdicts/abc123/eval.40{step}"] = ("verdicts", of)
             asked[f"answers/abc123/eval.40{step}/0"] = ("answers", {**of, "block": "0"})
@@ -105,7 +105,7 @@ class TestWhatIsWritten:
         }
         raw_run(runs, {layout.TRAINING_LOG: json.dumps({"evaluations": [row]})}, "foreign")
         out, _ = exported(runs)
-        assert piece_of(out / "pieces/verdicts/foreign/eval.40base.js")["outcome"] == "c"
+        assert piece_of(out / "pieces/verdicts/foreign/eval.400.js")["outcome"] == "c"
 
     def test_no_file_tells_where_it_was_made(self, runs: Path) -> None:
         write_run(runs, reports=learning(5, 2))
