@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from . import __version__
+from .cli_common import HELP_OPTIONS, Debug, fail, is_wandbs, log_to_stderr
 from .cli_grounding import app as grounding
 from .cli_view import VIEW_HELP, view
 
@@ -21,10 +21,9 @@ app = typer.Typer(
     name="oaml",
     help="Fine-tune a Qwen-VL LoRA to click on screens, and see in Weights & Biases how well it clicks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # the help has [square brackets] that are no markup
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_OPTIONS,
 )
 app.add_typer(grounding)
 app.command(help=VIEW_HELP)(view)
@@ -78,13 +77,13 @@ def train(  # noqa: PLR0917  # called by typer alone
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove an earlier run's checkpoints from training.output_dir.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train; see `_TRAIN_HELP`."""
     from .config import ConfigError, load_config
     from .grounding import SampleFileError
 
-    _log_to_stderr()
+    log_to_stderr()
     try:
         path, overrides = split_arguments(arguments)
         if wandb_project is not None:
@@ -100,18 +99,18 @@ def train(  # noqa: PLR0917  # called by typer alone
     except (ConfigError, SampleFileError) as error:
         if debug:
             raise
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except KeyboardInterrupt as interrupt:
         checkpoint: Path | None = getattr(interrupt, "checkpoint", None)
         if checkpoint is None:
-            _fail("interrupted; there is no checkpoint to go on from", 130)
-        _fail(f"interrupted; the checkpoint is {checkpoint}. To go on:\n\n  {_resume_command(sys.argv[1:])}\n", 130)
+            fail("interrupted; there is no checkpoint to go on from", 130)
+        fail(f"interrupted; the checkpoint is {checkpoint}. To go on:\n\n  {_resume_command(sys.argv[1:])}\n", 130)
     except Exception as error:
         if debug:
             raise
-        if type(error).__module__.startswith("wandb.") and type(error).__name__ == "UsageError":
-            _fail(f"{error} Or write the run to disk alone, with WANDB_MODE=offline before the command", 2)
-        _fail(f"the training failed: {type(error).__name__}: {error} (--debug shows the traceback)", 1)
+        if is_wandbs(error):
+            fail(f"{error} Or write the run to disk alone, with WANDB_MODE=offline before the command", 2)
+        fail(f"the training failed: {type(error).__name__}: {error} (--debug shows the traceback)", 1)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[Path, list[str]]:
@@ -166,20 +165,6 @@ def _resume_command(arguments: Sequence[str]) -> str:
 def _program() -> str:
     """How this command was typed, so that it can be typed again where the environment isn't active."""
     return sys.argv[0] if Path(sys.argv[0]).name == "oaml" and shutil.which("oaml") is None else "oaml"
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("oaml: %(message)s"))
-    logger = logging.getLogger(__package__)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}" if code != 130 else f"\n{message}", err=True)
-    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -27,11 +27,12 @@ from .config_sections import (
     WandbSection,
     training_section,
 )
+from .errors import UserError
 from .suggest import did_you_mean, nearest
 from .yaml_lines import Document, Key, YamlError, parse_value, read_yaml
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be used: says where, what was found, what was expected, and what to do."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from string import Formatter
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from .errors import UserError
 from .keys import DASHBOARD_URL, VIEWER_URL
 from .secrets import redacted_text
 
@@ -24,7 +25,7 @@ MAX_VALUE = 1000
 _SECRET = re.compile(r"token|api_?key|secret|passw|signature|credential|auth", re.IGNORECASE)
 
 
-class LinkError(ValueError):
+class LinkError(UserError):
     """A link template that cannot become a link: an unknown field, no scheme or host, or credentials in it."""
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import yaml
 
+from .errors import UserError
+
 Key = tuple[str, ...]
 """Where a value stands: the names of the mappings' keys on the way to it."""
 
 
-class YamlError(ValueError):
+class YamlError(UserError):
     """Text that is no YAML, or a document that is no mapping: says where and why."""
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, overload
 
 from ..chat import Message, place_images
+from ..errors import UserError
 from .targets import Target
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class SampleFileError(ValueError):
+class SampleFileError(UserError):
     """A samples file that cannot be used: says which line, and what is wrong with it."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import keys
+from ..errors import UserError
 from .actions import AnswerReader
 from .fingerprint import fingerprint
 from .metrics import GradedSample, GroundingReport, grade
@@ -18,7 +19,7 @@ from .readers.rows import Size, parse_json
 from .samples import GroundingSample, Samples
 
 
-class PredictionFileError(ValueError):
+class PredictionFileError(UserError):
     """A file of answers that cannot be graded: says which line, and what is wrong with it."""
 
 

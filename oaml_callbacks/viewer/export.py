@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .bundle import bundled
 from .clicks import BLOCK, TRACK_BLOCK
 from .pages import CHARTS, FOLDER, charts_library
@@ -26,7 +27,7 @@ MARK = ".oaml-export"
 """Lies in every copy: a folder that has it, or is empty, may be written to."""
 
 
-class ExportError(ValueError):
+class ExportError(UserError):
     """A copy that can't be written; the text says why, and what to do."""
 
 
