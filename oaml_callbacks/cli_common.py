@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -29,13 +30,17 @@ def sub_app(name: str, help: str) -> typer.Typer:
 
 
 @contextmanager
-def told_errors(debug: bool) -> Iterator[None]:
+def told_errors(
+    debug: bool, *, mistakes: tuple[type[Exception], ...] = (), failed: str | None = None
+) -> Iterator[None]:
     """End the command with its exit code, and a sentence on stderr instead of a traceback.
 
     2 for a [`UserError`] or what W&B refuses, 130 for Ctrl-C, 1 for anything else. A `typer.Exit` goes through.
 
     Args:
         debug: Raise what was raised.
+        mistakes: Further errors that stand for a mistake in what was given.
+        failed: What is said before an error that is none.
     """
     try:
         yield
@@ -46,9 +51,18 @@ def told_errors(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, UserError) or is_wandbs(error):
-            fail(str(error).strip(), 2)
-        fail(f"{type(error).__name__}: {error} (--debug shows the traceback)", 1)
+        if isinstance(error, (UserError, *mistakes)) or is_wandbs(error):
+            fail(_sentence(error), 2)
+        what = f"{failed}: " if failed else ""
+        fail(f"{what}{type(error).__name__}: {error} (--debug shows the traceback)", 1)
+    finally:
+        _log_as_before()
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).strip()
 
 
 def is_wandbs(error: BaseException) -> bool:
@@ -63,15 +77,45 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def print_json(value: Any) -> None:
-    """Print plain values as JSON, which has no infinity and no NaN: those must be `None` by now."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print plain values as JSON, which has no infinity and no NaN: they are `null`."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def log_to_stderr() -> None:
-    """Show what the package logs, one line each."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("oaml: %(message)s"))
+    """Show what the package logs, one line each, until the block of [`told_errors`] ends."""
     logger = logging.getLogger(__package__)
-    logger.addHandler(handler)
+    if any(isinstance(handler, _Shown) for handler in logger.handlers):
+        return
+    logger.addHandler(_Shown(logger))
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+class _Shown(logging.StreamHandler):  # type: ignore[type-arg]  # generic in its annotations alone, in Python 3.10
+    """Shows what is logged; knows how the logger was before."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("oaml: %(message)s"))
+        self._before = (logger.level, logger.propagate)
+
+    def leave(self, logger: logging.Logger) -> None:
+        """Leave the logger as it was."""
+        logger.removeHandler(self)
+        level, logger.propagate = self._before
+        logger.setLevel(level)
+
+
+def _log_as_before() -> None:
+    logger = logging.getLogger(__package__)
+    for handler in list(logger.handlers):
+        if isinstance(handler, _Shown):
+            handler.leave(logger)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+from .cli_common import AsJson, Debug, log_to_stderr, print_json, sub_app, told_errors
 
 if TYPE_CHECKING:
     from .grounding.actions import AnswerReader, Space
     from .grounding.readers.format import Resize
     from .grounding.samples import Samples
 
-app = typer.Typer(
-    name="grounding",
-    help="Check samples and grade answers, without a model.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = sub_app("grounding", "Check samples and grade answers, without a model.")
 
 _CHECK_HELP = """Look for what is wrong with samples before a model is blamed for it.
 
@@ -72,7 +70,6 @@ _Model = Annotated[
 _MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=1, metavar="N", help="The processor's limit, width times height.")
 ]
-_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command(help=_CHECK_HELP, no_args_is_help=True)
@@ -86,11 +83,11 @@ def check(  # noqa: PLR0917  # called by typer alone
     train_format: Annotated[str, typer.Option("--train-format", metavar="F", help="Their format.")] = "sft",
     model: _Model = None,
     max_pixels: _MaxPixels = None,
-    debug: _Debug = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Check samples; see `_CHECK_HELP`."""
-
-    def run() -> int:
+    with _telling(debug, quiet=True):
         from rich.console import Console
 
         from .grounding.check import check_samples
@@ -105,10 +102,11 @@ def check(  # noqa: PLR0917  # called by typer alone
             resized=resized,
             progress=True,
         )
-        print_findings(findings, Console())
-        return 1 if any(finding.verdict == "problem" for finding in findings) else 0
-
-    _run(run, debug, quiet=True)
+        if as_json:
+            print_json([asdict(finding) for finding in findings])
+        else:
+            print_findings(findings, Console())
+        raise typer.Exit(1 if any(finding.verdict == "problem" for finding in findings) else 0)
 
 
 @app.command(help=_SCORE_HELP, no_args_is_help=True)
@@ -127,11 +125,10 @@ def score(  # noqa: PLR0917  # called by typer alone
     rows_out: Annotated[
         Path | None, typer.Option("--rows", metavar="OUT.jsonl", help="Write every graded answer here.")
     ] = None,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Grade a file of answers; see `_SCORE_HELP`."""
-
-    def run() -> int:
+    with _telling(debug):
         from rich.console import Console
 
         from .grounding.labels import explain_misses
@@ -148,9 +145,6 @@ def score(  # noqa: PLR0917  # called by typer alone
             lines = (json.dumps(row_as_json(row), ensure_ascii=False) + "\n" for row in scored.report.rows)
             rows_out.write_text("".join(lines), encoding="utf-8")
         print_score(scored, explain_misses(scored.report, reader), Console())
-        return 0
-
-    _run(run, debug)
 
 
 def _samples(path: Path, format: str, images: Path | None, reader: AnswerReader, resized: Resize | None) -> Samples:
@@ -195,31 +189,20 @@ def _model_type(model: str) -> str | None:
     return cast("str | None", getattr(config, "model_type", None))
 
 
-def _run(command: Callable[[], int], debug: bool, *, quiet: bool = False) -> NoReturn:
-    """Run a command, and end with its exit code; what is wrong with its arguments or files is one line, and 2.
+@contextmanager
+def _telling(debug: bool, *, quiet: bool = False) -> Iterator[None]:
+    """Show what readers warn of, and tell mistakes in a sentence.
 
     Args:
-        command: What to run.
         debug: Show tracebacks.
         quiet: What readers warn of is among the findings, and needn't be said twice.
     """
-    logger, readers = logging.getLogger(__package__), logging.getLogger(f"{__package__}.grounding.readers")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("oaml: %(message)s"))
-    logger.addHandler(handler)
+    log_to_stderr()
+    readers = logging.getLogger(f"{__package__}.grounding.readers")
     before = readers.level
     readers.setLevel(logging.ERROR if quiet else before)
     try:
-        code = command()
-    except (ValueError, OSError) as error:  # the readers', the parsers' and our own
-        if debug:
-            raise
-        told = str(error)
-        if isinstance(error, OSError) and error.filename is not None:
-            told = f"{error.filename}: {error.strerror}"
-        typer.echo(f"error: {told}", err=True)
-        raise typer.Exit(2) from None
+        with told_errors(debug, mistakes=(ValueError, OSError)):  # the parsers', the processors' and the files'
+            yield
     finally:
-        logger.removeHandler(handler)
         readers.setLevel(before)
-    raise typer.Exit(code)

@@ -9,11 +9,12 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
+from .cli_common import Debug, fail, told_errors
 from .run_folder.layout import RUNS_DIR
 from .run_folder.runs_dir import choose_runs_dir
 
@@ -29,6 +30,8 @@ Examples:
   oaml view runs --open                   and open the browser
   oaml view --host 0.0.0.0                for other machines too; prints a link with a token
   oaml view --export site                 a static copy, for a bucket, or to be opened from the disk
+
+Exit codes: 0 ended; 1 failed; 2 a mistake in the arguments, a missing folder, or a port that is taken.
 
 On a machine elsewhere: `ssh -L 8080:localhost:8080 MACHINE oaml view`, and open http://localhost:8080 here.
 """
@@ -64,18 +67,20 @@ def view(  # noqa: PLR0917  # called by typer alone
     export: Annotated[
         Path | None, typer.Option("--export", metavar="OUT", help="Write a static copy to OUT instead.")
     ] = None,
+    debug: Debug = False,
 ) -> None:
     """Show the runs; see `VIEW_HELP`."""
     runs_dir = folder or choose_runs_dir(None) or Path(RUNS_DIR)
-    if not os.path.isdir(runs_dir):  # a Path's own method raises for a name that is too long
-        _fail(
-            f"there is no folder {runs_dir}. Trainings with OpenAdaptWandbCallback write it; `oaml view DIR` looks "
-            "into another one."
-        )
-    if export is not None:
-        _export(runs_dir, export)
-        return
-    _serve(runs_dir, host=host, port=port, token=token, names=allow_host or [], open_browser=open_browser)
+    with told_errors(debug):
+        if not os.path.isdir(runs_dir):  # a Path's own method raises for a name that is too long
+            fail(
+                f"there is no folder {runs_dir}. Trainings with OpenAdaptWandbCallback write it; `oaml view DIR` "
+                "looks into another one."
+            )
+        if export is not None:
+            _export(runs_dir, export)
+            return
+        _serve(runs_dir, host=host, port=port, token=token, names=allow_host or [], open_browser=open_browser)
 
 
 def _serve(runs_dir: Path, *, host: str, port: int, token: str | None, names: list[str], open_browser: bool) -> None:
@@ -88,9 +93,9 @@ def _serve(runs_dir: Path, *, host: str, port: int, token: str | None, names: li
 
         charts_library()
     except ImportError as error:
-        _fail(f'the viewer needs the package\'s extra: pip install "oaml-callbacks[viewer]" ({error})')
+        fail(f'the viewer needs the package\'s extra: pip install "oaml-callbacks[viewer]" ({error})')
     if token is not None and len(token) < MIN_TOKEN:
-        _fail(f"the token must have {MIN_TOKEN} characters at least, found {len(token)}. Without --token one is made.")
+        fail(f"the token must have {MIN_TOKEN} characters at least, found {len(token)}. Without --token one is made.")
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     listening = _listen(host, port)
@@ -120,7 +125,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        _fail(
+        fail(
             f"--host {host}: {getattr(error, 'strerror', None) or error}. It is a name or an address of this machine."
         )
     for family, kind, protocol, _, address in found:
@@ -143,29 +148,21 @@ def _listen(host: str, port: int) -> list[socket.socket]:
                 continue
             for other in sockets:
                 other.close()
-            _fail(f"port {wanted[1]} of {host} can't be listened on: {error.strerror or error}. --port takes another.")
+            fail(f"port {wanted[1]} of {host} can't be listened on: {error.strerror or error}. --port takes another.")
         sockets.append(one)
     if not sockets:
-        _fail(f"--host {host}: this machine has no such address")
+        fail(f"--host {host}: this machine has no such address")
     return sockets
 
 
 def _export(runs_dir: Path, out: Path) -> None:
     try:
-        from .viewer.export import ExportError, export_runs
+        from .viewer.export import export_runs
     except ImportError as error:
-        _fail(f'the viewer needs the package\'s extra: pip install "oaml-callbacks[viewer]" ({error})')
-    try:
-        written = export_runs(runs_dir, out)
-    except ExportError as error:
-        _fail(str(error))
+        fail(f'the viewer needs the package\'s extra: pip install "oaml-callbacks[viewer]" ({error})')
+    written = export_runs(runs_dir, out)
     for reason in written.left_out[:MAX_TOLD]:
         typer.echo(f"left out: {reason}", err=True)
     if len(written.left_out) > MAX_TOLD:
         typer.echo(f"and {len(written.left_out) - MAX_TOLD} more that could not be read", err=True)
     typer.echo(f"{written.runs} runs, {written.files:,} files, {written.bytes / 2**20:.1f} MB: {out / 'index.html'}")
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(2)

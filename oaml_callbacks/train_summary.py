@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .values import shown
 
@@ -35,6 +37,15 @@ def print_summary(result: TrainingResult, console: Console) -> None:
     for name, value in lines.items():
         if value:
             _print_line(console, f"{name:<{width}}  {value}")
+
+
+def result_as_json(result: TrainingResult) -> dict[str, Any]:
+    """A run's result in plain values, for a program; paths are absolute."""
+    plain = dataclasses.asdict(result)
+    return {
+        **{name: str(value.absolute()) if isinstance(value, Path) else value for name, value in plain.items()},
+        "links": dict(result.links),
+    }
 
 
 def _table(rows: Sequence[EvaluationRow]) -> Table:

@@ -17,8 +17,9 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from oaml_callbacks import cli
-from oaml_callbacks.cli import app, split_arguments
+from oaml_callbacks import cli_train
+from oaml_callbacks.cli import app
+from oaml_callbacks.cli_train import split_arguments
 from oaml_callbacks.config import ConfigError, load_config
 from oaml_callbacks.config_sections import EarlyStopping
 from oaml_callbacks.demo import screens as demo_screens
@@ -132,7 +133,7 @@ class TestArguments:
             split_arguments(arguments)
 
     def test_resume_command(self) -> None:
-        assert cli._resume_command(["train", "my run.yaml", "--overwrite", "x=[a]"]) == (
+        assert cli_train._resume_command(["train", "my run.yaml", "--overwrite", "x=[a]"]) == (
             "oaml train 'my run.yaml' 'x=[a]' --resume"
         )
 
