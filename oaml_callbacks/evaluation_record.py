@@ -63,7 +63,8 @@ class EvaluationRecord:
     def __init__(self, tracker: WandbLogger, run: wandb.Run, facts: Mapping[str, Any], options: RecordOptions) -> None:
         self._tracker = tracker
         self._facts = dict(facts)
-        self._described: dict[str, dict[str, Any]] = {}
+        self.described: dict[str, dict[str, Any]] = {}
+        """Each evaluation set's fingerprint, size and rules."""
         self._rows_folder = Path(run.dir).parent / "grounding" / "rows"
         self._rows_lost = self._has_new_rows = False
         self._embeds = options.embed
@@ -83,7 +84,7 @@ class EvaluationRecord:
 
     def describe(self, split: str, evaluator: GroundingEvaluator) -> None:
         """Put an evaluation set's fingerprint into the run's config, once."""
-        if one_line(split) in self._described:
+        if one_line(split) in self.described:
             return
         from .grounding import fingerprint
 
@@ -92,12 +93,12 @@ class EvaluationRecord:
         except Exception as error:  # noqa: BLE001 - a dataset may raise anything, and this must not end a training
             logger.warning("The evaluation set %s has no fingerprint: %s", one_line(split), error_text(error))
             digest = None
-        self._described[one_line(split)] = {
+        self.described[one_line(split)] = {
             "fingerprint": digest,
             "samples": len(evaluator.samples),
             "rules": evaluator.rules,
         }
-        self._tracker.update_config({"oaml": {**self._facts, "grounding": self._described}})
+        self._tracker.update_config({"oaml": {**self._facts, "grounding": self.described}})
 
     def media(self, measured: Measured, step: int) -> dict[str, Any]:
         """Keep every graded row on disk, and make what goes into the evaluation's row of the history.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 2000
 """Characters of an instruction, a target or an answer; longer ones are cut, and marked as cut."""
+MAX_GROUPS = 10
+"""Groupings of a sample (platform, type, …)."""
 
 ARTIFACT_TYPE = "graded_rows"
 
@@ -79,7 +81,7 @@ def log_graded_rows(run: wandb.Run, folder: Path) -> None:
 
 def row_record(row: GradedSample, step: int) -> dict[str, Any]:
     """One graded sample in plain values. Places are shares of the screen; what is no finite number is `None`."""
-    target = row.sample.target
+    target, groups = row.sample.target, list(row.sample.groups.items())[:MAX_GROUPS]
     return {
         "id": one_line(row.sample.id),
         "step": step,
@@ -94,4 +96,6 @@ def row_record(row: GradedSample, step: int) -> dict[str, Any]:
         "correct": row.correct,
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,
         "outcome": row.outcome,
+        "groups": {one_line(name): one_line(value) for name, value in groups},
+        **({"mark": row.action.mark} if row.action.mark is not None else {}),
     }

@@ -48,6 +48,7 @@ def test_a_row_holds_what_was_asked_answered_and_made_of_it() -> None:
         "correct": False,
         "distance": pytest.approx(0.3905, abs=1e-3),
         "outcome": "elsewhere",
+        "groups": {},
     }
 
 

@@ -155,4 +155,5 @@ def answer_record(row: GradedSample, place: int) -> dict[str, Any]:
         "distance": row.distance if row.distance is not None and math.isfinite(row.distance) else None,
         "outcome": row.outcome,
         "stopped": row.stopped,
+        **({"mark": action.mark} if action.mark is not None else {}),
     }

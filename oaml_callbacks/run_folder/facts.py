@@ -35,6 +35,7 @@ def run_facts(args: TrainingArguments, model: Any, *, name: str | None) -> dict[
         "name": one_line(name) if name else None,
         "host": socket.gethostname(),
         "model": one_line(str(getattr(config, "_name_or_path", "") or "")) or None,
+        "gpu": _gpu(args),
         "load_in_4bit": getattr(model, "is_loaded_in_4bit", None) or None,
         **_lora(model),
         **{argument: _plain(getattr(args, argument, None)) for argument in _ARGUMENTS},
@@ -42,6 +43,16 @@ def run_facts(args: TrainingArguments, model: Any, *, name: str | None) -> dict[
     }
     cleaned: dict[str, Any] = redacted({name: value for name, value in facts.items() if value is not None})
     return cleaned
+
+
+def _gpu(args: TrainingArguments) -> str | None:
+    """What it trains on, `4 × NVIDIA H100`; `None` for a CPU."""
+    import torch
+
+    if args.device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(args.device)
+    return f"{args.world_size} × {name}" if args.world_size > 1 else name
 
 
 def _lora(model: Any) -> dict[str, Any]:

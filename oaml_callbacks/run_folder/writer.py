@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__, keys
 from ..clean_text import error_text
 from ..saved_run import as_row
-from ..values import as_number, shown
+from ..secrets import redacted
+from ..values import as_number, plain, shown
 from . import layout
 from .evaluations import EvaluationFiles
 from .files import append_lines, as_line, keep_lines, replace_file, spelled
@@ -63,6 +64,7 @@ class RunFolder:
         self._facts = dict(facts)
         self._told = False
         self._links: dict[str, Any] = {}
+        self._sets: dict[str, Any] = {}
         self._started_at = time.time()
         self._log_written = 0.0
         self._log_split: str | None = None
@@ -79,6 +81,17 @@ class RunFolder:
         """Write what the run is: its links, its W&B page or its sync command, and the facts."""
         self._links |= links
         self._try(self._write_run)
+
+    def describe_sets(self, sets: Mapping[str, Any]) -> None:
+        """Write each evaluation set's fingerprint, size and rules, if there is something new.
+
+        Args:
+            sets: By their names, as the run's config has them under `oaml.grounding`.
+        """
+        cleaned: dict[str, Any] = redacted(plain(sets))
+        if any(self._sets.get(name) != facts for name, facts in cleaned.items()):
+            self._sets |= cleaned
+            self._try(self._write_run)
 
     def begin(self, state: TrainerState) -> None:
         """Note that a training begins, or goes on."""
@@ -153,6 +166,7 @@ class RunFolder:
         self._started_at = _started_at(self.path) or self._started_at
         if resumes:
             self._go_on(state)
+            self._sets = {**_described_sets(self.path), **self._sets}
         self._write_run()
 
     def _go_on(self, state: TrainerState) -> None:
@@ -182,6 +196,7 @@ class RunFolder:
             **self._links,
             "started_at": round(self._started_at, 3),
             "facts": self._facts,
+            "grounding": self._sets,
         }
         replace_file(self.path / layout.RUN, json.dumps(spelled(run), indent=1) + "\n")
 
@@ -236,8 +251,19 @@ def _link_current(parent: Path, name: str) -> None:
 
 def _started_at(folder: Path) -> float | None:
     """When an earlier part of the run began."""
+    started = _told(folder, "started_at")
+    return float(started) if isinstance(started, (int, float)) else None
+
+
+def _described_sets(folder: Path) -> dict[str, Any]:
+    """The evaluation sets of an earlier part of the run."""
+    sets = _told(folder, "grounding")
+    return sets if isinstance(sets, dict) else {}
+
+
+def _told(folder: Path, name: str) -> Any:
+    """What an earlier part of the run has told of it."""
     try:
-        started = json.loads((folder / layout.RUN).read_text(encoding="utf-8"))["started_at"]
+        return json.loads((folder / layout.RUN).read_text(encoding="utf-8"))[name]
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return float(started) if isinstance(started, (int, float)) else None
