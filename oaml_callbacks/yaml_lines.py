@@ -12,7 +12,7 @@ import yaml
 from .errors import UserError
 
 Key = tuple[str, ...]
-"""Where a value stands: the names of the mappings' keys on the way to it."""
+"""Where a value stands: the names of the mappings' keys on the way to it; for an item of a list its index, from 0."""
 
 
 class YamlError(UserError):
@@ -25,7 +25,7 @@ class Document:
 
     Args:
         values: What it holds.
-        lines: The line of each key, from 1.
+        lines: The line of each key and of each list's item, from 1.
         repeated: `(key, line of the first)` for each key that stands twice in one mapping; `lines` has the second's.
     """
 
@@ -97,8 +97,19 @@ def _note_lines(node: yaml.MappingNode, above: Key, document: Document, seen: se
             document.repeated.append((key, first[name]))
         first.setdefault(name, line)
         document.lines[key] = line
-        if isinstance(value_node, yaml.MappingNode) and id(value_node) not in seen:
-            _note_lines(value_node, key, document, seen)
+        _note_below(value_node, key, document, seen)
+
+
+def _note_below(node: yaml.Node, key: Key, document: Document, seen: set[int]) -> None:
+    if id(node) in seen:
+        return
+    if isinstance(node, yaml.MappingNode):
+        _note_lines(node, key, document, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        seen.add(id(node))
+        for index, item in enumerate(node.value):
+            document.lines[(*key, str(index))] = item.start_mark.line + 1
+            _note_below(item, (*key, str(index)), document, seen)
 
 
 def _as_constructed(key_node: yaml.Node) -> Any:

@@ -1,0 +1,395 @@
+"""The picture of a search: how it went, what mattered, and which values led where."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..clean_text import one_line
+from .importance import FEWEST, tendency
+from .search_result import SearchedTrial, rank
+from .search_space import Dimension, SearchSpace, short_names, value_text
+from .sweep_file import Goal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 160
+MAX_AXES = 10
+"""Parameters in the parallel coordinates; of more, those that mattered most."""
+MAX_NAME = 28
+MAX_CHOICE = 14
+"""Characters of names and of choices; longer ones end in dots."""
+
+_INK, _FAINT, _LINE, _BEST, _FAILED = "#222222", "#6b6b6b", "#d0d0d0", "#0b6e4f", "#c1121f"
+_COLOURS = "viridis_r"  # the best are dark, and stand out on white
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What decides.
+
+    Args:
+        metric: The key, as the history has it.
+        goal: Whether more of it is better.
+    """
+
+    metric: str
+    goal: Goal
+
+    @property
+    def name(self) -> str:
+        """What an axis is called."""
+        return _fit(self.metric.rpartition("/")[2].replace("_", " "), 40)
+
+    def rank(self, trial: SearchedTrial) -> tuple[float, float, float, int]:
+        """Smaller is better."""
+        return rank(trial, self.metric, self.goal)
+
+    def best(self, trials: Sequence[SearchedTrial]) -> SearchedTrial | None:
+        """The best of those that ran to their end."""
+        done = [trial for trial in trials if trial.state == "finished" and trial.value is not None]
+        return min(done, key=self.rank, default=None)
+
+
+def draw_search(
+    path: Path,
+    trials: Sequence[SearchedTrial],
+    space: SearchSpace,
+    objective: Objective,
+    importance: Mapping[str, float],
+    *,
+    title: str,
+) -> None:
+    """Draw a search as a PNG: values over trials, importance, parallel coordinates.
+
+    Args:
+        path: The file to write.
+        trials: All of them; one at least has a value.
+        space: What was searched.
+        objective: What decided.
+        importance: As [`importances`] has it; empty for too few trials.
+        title: The search's name.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(
+        figsize=(11, 8.4), dpi=DPI, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12)
+    )
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.15))  # type: ignore[misc]  # matplotlib says one
+    left, right = upper.subplots(1, 2, width_ratios=(1.75, 1))
+    shades = _Shades([trial.value for trial in trials if trial.value is not None], objective.goal)
+    finished = sum(trial.state == "finished" for trial in trials)
+    heading = f"{_fit(title, 60)}: {len(trials)} trials, {finished} to their end"
+    figure.suptitle(heading, x=0.012, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False)
+    _draw_course(left, trials, objective, shades)
+    _draw_importance(right, trials, space, importance, objective.goal)
+    _draw_parallel(lower.subplots(), trials, _shown(space, importance), objective, shades)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    new = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't
+        figure.savefig(new)
+    os.replace(new, path)
+
+
+class _Shades:
+    """A trial's colour by its value."""
+
+    def __init__(self, values: Sequence[float], goal: Goal) -> None:
+        from matplotlib import colormaps
+
+        # Half of the trials may be hopeless; the others are to be told apart.
+        ordered = sorted(values, reverse=goal == "minimize")
+        self.worst, self.best = ordered[len(ordered) // 4], ordered[-1]
+        self._colours = colormaps[_COLOURS]
+
+    def __call__(self, value: float) -> Any:
+        span = self.best - self.worst
+        share = (value - self.worst) / span if span else 1.0
+        return self._colours(0.12 + 0.88 * min(max(share, 0.0), 1.0))
+
+
+def _draw_course(axes: Axes, trials: Sequence[SearchedTrial], objective: Objective, shades: _Shades) -> None:
+    """Each trial's value, and the best so far."""
+    metric, pick = objective.metric, max if objective.goal == "maximize" else min
+    best: float | None = None
+    steps: list[float | None] = []
+    for trial in trials:
+        if trial.state == "finished" and trial.value is not None:
+            best = trial.value if best is None else pick(best, trial.value)
+        steps.append(best)
+    there = [(trial.number, step) for trial, step in zip(trials, steps, strict=True) if step is not None]
+    if there:
+        axes.step(*zip(*there, strict=True), where="post", color=_BEST, linewidth=1.6, alpha=0.55, label="best so far")
+    for trial in trials:
+        if trial.value is None:
+            continue
+        ends = [trial.figure(metric, f"grounding_accuracy_{end}") for end in ("low", "high")]
+        if metric.endswith("grounding_accuracy") and None not in ends:
+            axes.plot([trial.number] * 2, ends, color=_LINE, linewidth=1.6, zorder=1, solid_capstyle="round")  # type: ignore[arg-type]
+        if trial.state == "finished":
+            axes.plot(trial.number, trial.value, "o", color=shades(trial.value), markersize=9, zorder=3)
+        else:
+            axes.plot(trial.number, trial.value, "o", color="white", markeredgecolor="#9a9a9a", markersize=7, zorder=3)
+    low, high = axes.get_ylim()
+    for trial in trials:
+        if trial.value is None:
+            axes.plot(trial.number, low, "x", color=_FAILED, markersize=8, clip_on=False, zorder=4)
+    axes.set_ylim(low, high)
+    _note_best_and_own(axes, trials, objective)
+    axes.set_xlim(0.4, max(trial.number for trial in trials) + 0.6)
+    _whole_ticks(axes, max(trial.number for trial in trials))
+    axes.set_xlabel("trial", color=_FAINT)
+    axes.set_ylabel(objective.name, color=_FAINT, parse_math=False)
+    _legend(axes, trials)
+    _clean(axes, "How the search went")
+    axes.grid(axis="y", color="#ececec", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _note_best_and_own(axes: Axes, trials: Sequence[SearchedTrial], objective: Objective) -> None:
+    best = objective.best(trials)
+    up = 11 if objective.goal == "maximize" else -18
+    if best is not None and best.value is not None:
+        axes.plot(best.number, best.value, "o", markersize=14, markerfacecolor="none", markeredgecolor=_BEST)
+        axes.annotate(
+            f"{best.value:.3f}", (best.number, best.value), (0, up), textcoords="offset points", ha="center",
+            color=_BEST, fontweight="bold", fontsize=10, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+    for trial in trials:
+        if trial.own and trial.value is not None:
+            axes.annotate(
+                "the configuration's\nown values", (trial.number, trial.value), (7, -9), textcoords="offset points",
+                ha="left", va="top", color=_FAINT, fontsize=8.5, linespacing=1.1,
+            )  # fmt: skip
+
+
+def _legend(axes: Axes, trials: Sequence[SearchedTrial]) -> None:
+    from matplotlib.lines import Line2D
+
+    states = {trial.state for trial in trials}
+    kinds: list[tuple[str, dict[str, Any]]] = [("best so far", {"color": _BEST, "alpha": 0.55})]
+    point = {"linestyle": "none", "marker": "o"}
+    if any(trial.figures for trial in trials if any("accuracy_low" in key for key in trial.figures)):
+        kinds.append(("95 % interval", {"color": _LINE, "linewidth": 2}))
+    if "pruned" in states:
+        kinds.append(("stopped early", {**point, "color": "white", "markeredgecolor": "#9a9a9a"}))
+    if "failed" in states:
+        kinds.append(("failed", {"linestyle": "none", "marker": "x", "color": _FAILED}))
+    handles = [Line2D([], [], label=label, **style) for label, style in kinds]
+    axes.legend(
+        handles=handles, loc="upper right", bbox_to_anchor=(1.0, 1.125), ncols=len(handles), frameon=False, fontsize=8,
+        labelcolor=_FAINT, handletextpad=0.4, columnspacing=1.0, handlelength=1.3, borderaxespad=0,
+    )  # fmt: skip
+
+
+def _draw_importance(
+    axes: Axes, trials: Sequence[SearchedTrial], space: SearchSpace, importance: Mapping[str, float], goal: Goal
+) -> None:
+    """A bar for each parameter."""
+    _clean(axes, "What mattered")
+    if not importance:
+        axes.axis("off")
+        axes.text(0.0, 0.9, f"Fewer than {FEWEST} trials say nothing of it.", color=_FAINT, transform=axes.transAxes)
+        return
+    names = list(importance)[:MAX_AXES]
+    short = short_names([each.name for each in space.dimensions])
+    which = {each.name: each for each in space.dimensions}
+    for place, name in enumerate(names):
+        share = importance[name]
+        axes.barh(place, share, color=_BEST, alpha=0.85, height=0.42)
+        found = tendency(trials, which[name], goal)
+        # Above its bar: names are long.
+        axes.text(
+            0.008, place - 0.3, _fit(short[name], MAX_NAME), color=_INK, fontsize=9.5, va="bottom", parse_math=False
+        )
+        if found is not None:
+            axes.text(1, place - 0.3, f"{found} is better", color=_FAINT, fontsize=8.5, va="bottom", ha="right")
+        axes.text(share + 0.015, place, f"{share:.2f}", color=_FAINT, fontsize=8.5, va="center")
+    axes.set_xlim(0, 1.06)
+    axes.set_ylim(max(len(names), 3) - 0.5, -0.75)
+    axes.set_yticks([])
+    axes.set_xticks([0, 0.5, 1])
+    axes.spines["left"].set_color(_LINE)
+    axes.set_xlabel("share of the trials' ranking explained by it alone", color=_FAINT, fontsize=9)
+
+
+def _draw_parallel(
+    axes: Axes,
+    trials: Sequence[SearchedTrial],
+    dimensions: Sequence[Dimension],
+    objective: Objective,
+    shades: _Shades,
+) -> None:
+    """A line for each trial, through its values to what came of it."""
+    from matplotlib.patheffects import withStroke
+
+    told = [trial for trial in trials if trial.value is not None and trial.values]
+    values = [trial.value for trial in told if trial.value is not None]
+    low, high = min(values), max(values)
+    ruler = _Ruler.of_numbers(low - 0.04 * (high - low), high + 0.04 * (high - low), log=False)
+    rulers = [*(_Ruler.of(dimension, told) for dimension in dimensions), ruler]
+    short = short_names([each.name for each in dimensions])
+    labels = [*(_fit(short[each.name], MAX_NAME) for each in dimensions), objective.name]
+    best = objective.best(told)
+    # The worst first, so that the better ones lie above them.
+    for trial in sorted(told, key=objective.rank, reverse=True):
+        assert trial.value is not None
+        points = [each.place(trial.values.get(dim.name)) for each, dim in zip(rulers[:-1], dimensions, strict=True)]
+        heights = [*points, rulers[-1].place(trial.value)]
+        pruned = trial.state != "finished"
+        style: dict[str, Any] = {"color": shades(trial.value), "linewidth": 1.8, "alpha": 0.9}
+        if pruned:
+            style = {"color": "#b5b5b5", "linewidth": 1.0, "alpha": 0.8, "linestyle": (0, (4, 2))}
+        if trial is best:
+            style |= {"linewidth": 3.4, "alpha": 1.0, "path_effects": [withStroke(linewidth=6, foreground="white")]}
+        axes.plot(*_curve(heights), solid_capstyle="round", zorder=4 if trial is best else 2, **style)
+    for place, (each, label) in enumerate(zip(rulers, labels, strict=True)):
+        is_last = place == len(rulers) - 1
+        axes.plot([place, place], [0, 1], color="#8a8a8a", linewidth=1.1, zorder=5)
+        for at, text in each.ticks:
+            axes.plot([place - 0.012, place + 0.012], [at, at], color="#8a8a8a", linewidth=1.1, zorder=5)
+            axes.text(
+                place + (0.025 if is_last else -0.025), at, text, ha="left" if is_last else "right", va="center",
+                fontsize=8.5, color=_INK, zorder=6, parse_math=False,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            )  # fmt: skip
+        weight = "bold" if is_last else "normal"
+        axes.text(
+            place, 1.06, label, ha="center", va="bottom", fontsize=9.5, color=_INK, weight=weight, parse_math=False
+        )
+    axes.set_xlim(-0.32, len(rulers) - 1 + 0.25)
+    axes.set_ylim(-0.05, 1.12)
+    axes.axis("off")
+    more = "; dashed: stopped early" if any(trial.state != "finished" for trial in told) else ""
+    which = f"the bold line is trial {best.number}, the best{more}" if best is not None else more.removeprefix("; ")
+    axes.set_title("Which values led where", loc="left", fontsize=11.5, color=_INK, pad=14, fontweight="bold")
+    axes.set_title(which, loc="right", fontsize=9, color=_FAINT, pad=14)
+
+
+def _curve(heights: Sequence[float]) -> tuple[list[float], list[float]]:
+    """A line that leaves each axis level, so that crossing lines can be followed."""
+    xs, ys = [], []
+    for place, (here, there) in enumerate(pairwise(heights)):
+        for step in range(25):
+            share = step / 24
+            ease = share * share * (3 - 2 * share)
+            xs.append(place + share)
+            ys.append(here + (there - here) * (0.35 * share + 0.65 * ease))
+    return (xs, ys) if xs else ([0.0], [heights[0]])
+
+
+class _Ruler:
+    """Where a value stands on an axis, 0-1, and what is written beside it."""
+
+    def __init__(self, ticks: list[tuple[float, str]], place: Any) -> None:
+        self.ticks, self._place = ticks, place
+
+    def place(self, value: Any) -> float:
+        """The value's height."""
+        return float(self._place(value))
+
+    @classmethod
+    def of(cls, dimension: Dimension, trials: Sequence[SearchedTrial]) -> _Ruler:
+        """A parameter's."""
+        if dimension.parameter.values is not None:
+            return cls.of_choices(dimension.parameter.values)
+        if dimension.parameter.kind.endswith(("normal", "beta")):  # without ends: as far as the trials went
+            numbers = [float(trial.values[dimension.name]) for trial in trials if dimension.name in trial.values]
+            low, high = min(numbers), max(numbers)
+        else:
+            low, high = dimension.ends
+            whole = dimension.lattice
+            if whole is not None:
+                q = dimension.parameter.q or 1
+                low, high = whole[0] * q, whole[1] * q
+        return cls.of_numbers(low, high, log=dimension.log)
+
+    @classmethod
+    def of_choices(cls, values: Sequence[Any]) -> _Ruler:
+        """Choices at equal distances: numbers in their order, others in the file's."""
+        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        ordered = sorted(values) if numeric else list(values)
+        count = len(ordered)
+        at = [0.5] if count == 1 else [0.04 + 0.92 * index / (count - 1) for index in range(count)]
+        step = math.ceil(count / 12)
+        ticks = [(at[index], _fit(value_text(ordered[index]), MAX_CHOICE)) for index in range(0, count, step)]
+        keys = [repr(value) for value in ordered]
+        return cls(ticks, lambda value: at[keys.index(repr(value))] if repr(value) in keys else 0.5)
+
+    @classmethod
+    def of_numbers(cls, low: float, high: float, *, log: bool) -> _Ruler:
+        """A range; on a logarithmic scale with ticks at 1, 2, 5, 10, …"""
+        if not low < high:
+            return cls([(0.5, value_text(float(low)))], lambda value: 0.5)
+        if log and low > 0:
+            start, span = math.log(low), math.log(high) - math.log(low)
+            marks = _log_ticks(low, high)
+
+            def place(value: Any) -> float:
+                return (math.log(max(float(value), low)) - start) / span
+        else:
+            from matplotlib.ticker import MaxNLocator
+
+            marks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+            def place(value: Any) -> float:
+                return (float(value) - low) / (high - low)
+
+        places = max((len(f"{mark:.4g}".partition(".")[2]) for mark in marks if abs(mark) >= 1e-2), default=0)
+        texts = [_number_text(mark) if log else f"{mark:.{places}f}" for mark in marks]
+        return cls([(place(mark), text) for mark, text in zip(marks, texts, strict=True)], place)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
+        ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(ticks) >= 4:
+            return ticks[:: math.ceil(len(ticks) / 10)]
+    return ticks or [low, high]
+
+
+def _number_text(value: float) -> str:
+    if value != 0 and (abs(value) < 1e-2 or abs(value) >= 1e5):
+        mantissa, _, exponent = f"{value:.3e}".partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{value:.4g}"
+
+
+def _shown(space: SearchSpace, importance: Mapping[str, float]) -> list[Dimension]:
+    """The parameters that get an axis, in the file's order."""
+    wanted = list(importance)[:MAX_AXES] if importance else [each.name for each in space.dimensions][:MAX_AXES]
+    return [each for each in space.dimensions if each.name in wanted]
+
+
+def _fit(text: str, length: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _whole_ticks(axes: Axes, last: int) -> None:
+    step = max(1, math.ceil(last / 15))
+    axes.set_xticks(range(1, last + 1, step))
+
+
+def _clean(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11.5, color=_INK, pad=10, fontweight="bold")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_LINE)
+    axes.tick_params(colors=_FAINT, labelsize=9, length=3)
