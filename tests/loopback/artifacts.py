@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .runs import ENTITY, PROJECT, Answer
+from .artifact_links import ArtifactLinks
+from .runs import ENTITY, PROJECT, Answer, Refused
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Version:
     committed: bool = False
     deleted: bool = False
     digest: str = ""
+    description: str = ""
+    metadata: str = "{}"
 
 
 class Artifacts:
@@ -32,12 +35,14 @@ class Artifacts:
         url: The server's address, which upload addresses start with.
         versions: Versions, deleted ones too.
         uploads: Uploaded bytes by their key.
+        links: What versions are linked to.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.versions: list[Version] = []
         self.uploads: dict[str, bytes] = {}
+        self.links = ArtifactLinks(self)
         self._contents: dict[str, str] = {}
         self.operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "CreateArtifact": self._create,
@@ -45,6 +50,7 @@ class Artifacts:
             "CreateArtifactFiles": self._files,
             "CommitArtifact": self._commit,
             "DeleteArtifact": self._delete,
+            **self.links.operations,
         }
 
     def of(self, name: str) -> list[Version]:
@@ -67,7 +73,12 @@ class Artifacts:
             number = len(self.versions)
             version = Version(f"artifact-{number}", name, given["artifactTypeName"], len(siblings), aliases)
             version.digest = given["digest"]
+            version.metadata = given.get("metadata") or "{}"
+            version.description = given.get("description") or ""
             self.versions.append(version)
+        for one in siblings:  # an alias names one version: it moves
+            one.aliases = [alias for alias in one.aliases if alias not in aliases]
+        version.aliases = [*version.aliases, *(alias for alias in aliases if alias not in version.aliases)]
         state = "COMMITTED" if version.committed else "PENDING"
         return {"createArtifact": {"artifact": {"id": version.id, "state": state, "artifactSequence": sequence}}}
 
@@ -88,13 +99,15 @@ class Artifacts:
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
 
     def _commit(self, given: dict[str, Any]) -> Answer:
-        version = self._by_id(given["artifactID"])
+        version = self.by_id(given["artifactID"])
         version.entries = json.loads(self.uploads[f"manifest/{version.id}"])["contents"]
         version.committed = True
         return {"commitArtifact": {"artifact": {"id": version.id, "digest": ""}}}
 
     def _delete(self, given: dict[str, Any]) -> Answer:
-        version = self._by_id(given["artifactID"])
+        version = self.by_id(given["artifactID"])
+        if version.aliases and not given.get("deleteAliases"):
+            raise Refused(f"{version.name}:v{version.index} has aliases", status=409)
         version.deleted = True
         return {"deleteArtifact": {"artifact": {"id": version.id}}}
 
@@ -102,15 +115,15 @@ class Artifacts:
         """An artifact's versions, as W&B's API lists them."""
         found = self.of(str(given.get("collection") or given.get("collectionName") or given.get("name") or ""))
         edges = [
-            {"node": self._node(version, found), "cursor": version.id, "version": f"v{version.index}"}
-            for version in found
+            {"node": self.node(version), "cursor": version.id, "version": f"v{version.index}"} for version in found
         ]
         page = {"endCursor": None, "hasNextPage": False}
         listed = {"totalCount": len(edges), "edges": edges, "pageInfo": page}
         collection = {"__typename": "ArtifactSequence", "name": "", "artifacts": listed}
         return {"id": "VHlw", "name": "run_table", "artifactCollection": collection}
 
-    def _node(self, version: Version, all_versions: list[Version]) -> Answer:
+    def node(self, version: Version) -> Answer:
+        """A version as W&B's API has it."""
         project = {"id": "UHJv", "internalId": "1", "name": PROJECT, "entityName": ENTITY, "entity": {"name": ENTITY}}
         sequence = {
             "__typename": "ArtifactSequence",
@@ -119,25 +132,23 @@ class Artifacts:
             "project": project,
             "defaultArtifactType": {"name": version.type},
         }
-        # W&B moves the alias `latest` on to the newest.
-        aliases = [alias for alias in version.aliases if alias != "latest" or version is all_versions[-1]]
         return {
             "__typename": "Artifact",
             "id": version.id,
-            "digest": "",
+            "digest": version.digest,
             "versionIndex": version.index,
             "artifactSequence": sequence,
             "artifactType": {"name": version.type},
             "aliases": [
                 {"id": alias, "alias": alias, "artifactCollectionName": version.name, "artifactCollection": sequence}
-                for alias in aliases
+                for alias in version.aliases
             ],
             "tags": [],
-            "description": None,
-            "metadata": "{}",
+            "description": version.description,
+            "metadata": version.metadata,
             "ttlDurationSeconds": -1,
             "ttlIsInherited": True,
-            "state": "COMMITTED",
+            "state": "COMMITTED" if version.committed else "PENDING",
             "currentManifest": None,
             "size": 1,
             "fileCount": 1,
@@ -147,5 +158,6 @@ class Artifacts:
             "historyStep": None,
         }
 
-    def _by_id(self, identifier: str) -> Version:
+    def by_id(self, identifier: str) -> Version:
+        """The version that W&B's API calls so."""
         return next(version for version in self.versions if version.id == identifier)

@@ -7,8 +7,11 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
+from .artifact_downloads import ArtifactDownloads
 from .artifacts import Artifacts
 from .runs import ENTITY, Answer, Refused, Run, Runs
+from .sweeps import Sweeps
+from .views import Views
 
 
 def operation_of(body: bytes) -> str:
@@ -21,7 +24,16 @@ def operation_of(body: bytes) -> str:
     return str(asked.get("operationName") or (found and found[1]) or "")
 
 
-def answer(operation: str, given: dict[str, Any], *, runs: Runs, artifacts: Artifacts) -> Answer:
+def answer(
+    operation: str,
+    given: dict[str, Any],
+    *,
+    runs: Runs,
+    artifacts: Artifacts,
+    downloads: ArtifactDownloads,
+    sweeps: Sweeps,
+    views: Views,
+) -> Answer:
     """What an operation answers: the `data` of its response.
 
     Raises:
@@ -30,6 +42,12 @@ def answer(operation: str, given: dict[str, Any], *, runs: Runs, artifacts: Arti
     given = {**given, **given.get("input", {})}
     if operation in artifacts.operations:
         return artifacts.operations[operation](given)
+    if operation in downloads.operations:
+        return downloads.operations[operation](given)
+    if operation in sweeps.operations:
+        return sweeps.operations[operation](given)
+    if operation in views.operations:
+        return views.operations[operation](given)
     if operation == "UpsertBucket":
         run, inserted = runs.upsert(given)
         return {"upsertBucket": {"bucket": _run(run, given, artifacts), "inserted": inserted}}

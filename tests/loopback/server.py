@@ -13,11 +13,15 @@ from email.message import Message
 from typing import Any
 from urllib.parse import unquote
 
+from .artifact_downloads import PREFIX as DOWNLOADS
+from .artifact_downloads import ArtifactDownloads
 from .artifacts import Artifacts, Version
 from .certificate import tls_context
 from .faults import Fault, Faults, Kind
 from .graphql import answer
 from .runs import ENTITY, PROJECT, Answer, Refused, Runs
+from .sweeps import Sweeps
+from .views import Views
 from .wire import Server, bound, bound_again
 
 API_KEY = "a" * 40
@@ -48,6 +52,9 @@ class Loopback:
         runs: Runs by their id.
         requests: Every request, in order.
         operations: Names of the GraphQL operations, in order.
+        downloads: Artifacts on their way back.
+        sweeps: What agents run.
+        views: Saved reports and workspaces.
         lock: Held while a request is answered.
     """
 
@@ -59,6 +66,9 @@ class Loopback:
         self.faults = Faults()
         self.any_key = any_key
         self._artifacts = Artifacts()
+        self.downloads = ArtifactDownloads(self._artifacts, self.runs)
+        self.sweeps = Sweeps()
+        self.views = Views(self.runs)
         self._broken = False
         self._tls = tls_context() if tls else None
         self._port = bound(port)
@@ -91,6 +101,11 @@ class Loopback:
     def content(self, version: Version, path: str) -> bytes:
         """A file of a version."""
         return self._artifacts.content(version, path)
+
+    @property
+    def registered(self) -> dict[str, list[Version]]:
+        """The versions that were linked to each registry's collection."""
+        return self._artifacts.links.registered
 
     def environment(self) -> dict[str, str]:
         """Variables for a process that is to send its runs here."""
@@ -193,12 +208,14 @@ class Loopback:
                 self.operations.append(operation)
         return request
 
-    def answer(self, kind: str, operation: str, path: str, headers: Message, body: bytes) -> Answer:
-        """What a request without a fault is answered.
+    def answer(self, kind: str, operation: str, path: str, headers: Message, body: bytes) -> Answer | bytes:
+        """What a request without a fault is answered: an object, or a file's bytes.
 
         Raises:
             Refused: The answer is an error.
         """
+        if path.startswith(DOWNLOADS):
+            return self.downloads.content(path)
         if kind == "storage":
             self.uploads[unquote(path).removeprefix("/storage/")] = body
             return {}
@@ -206,7 +223,17 @@ class Loopback:
             raise Refused("invalid API key", status=401)
         if kind == "graphql":
             given = json.loads(body).get("variables") or {}
-            return {"data": answer(operation, given, runs=self.runs, artifacts=self._artifacts)}
+            return {
+                "data": answer(
+                    operation,
+                    given,
+                    runs=self.runs,
+                    artifacts=self._artifacts,
+                    downloads=self.downloads,
+                    sweeps=self.sweeps,
+                    views=self.views,
+                )
+            }
         if kind == "file_stream":
             run = self.runs.at(*[unquote(part) for part in path.split("/")[2:5]])
             if run is None:

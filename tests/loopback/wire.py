@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         with state.lock:
             try:
                 answer, request.status = state.answer(kind, operation, self.path, self.headers, body), 200
-                data = json.dumps(answer).encode()
+                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             except (Refused, ValueError) as error:
                 request.status = error.status if isinstance(error, Refused) else 400
                 data = error_body(str(error))
