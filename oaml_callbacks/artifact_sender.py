@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,33 +34,45 @@ class ArtifactSender:
 
     Args:
         run: The W&B run.
+        passing: Aliases that protect no version from being deleted: whoever logs gives each version one of its own.
+
+    Attributes:
+        arrived: W&B's digests of the versions that the server had when old ones were deleted last.
     """
 
-    def __init__(self, run: wandb.Run) -> None:
+    def __init__(self, run: wandb.Run, *, passing: re.Pattern[str] | None = None) -> None:
+        self.arrived: frozenset[str] = frozenset()
         self._run = run
+        self._passing = passing
         self._sent: dict[str, int] = {}
+        self._due: tuple[str, str, int] | None = None
         self._tidying: threading.Thread | None = None
 
-    def send(self, artifact: wandb.Artifact, *, keep: int | None = None) -> None:
+    def send(self, artifact: wandb.Artifact, *, aliases: Sequence[str] = (), keep: int | None = None) -> None:
         """Log the artifact, which can't be changed from then on.
+
+        Of one whose content the server has, it makes no new version: the aliases move to the one that is there.
 
         Args:
             artifact: What to log.
+            aliases: Names that this version gets, and an older one loses; `latest` is always one of them.
             keep: Versions of it that stay on the server; older ones are deleted in a thread. A version with an alias
-                stays: W&B gives `latest` to the newest alone, so any other was given by somebody. Offline nothing is
-                deleted.
+                stays: W&B gives `latest` to the newest alone, so any other was given by somebody; and so does one that
+                is linked to a registry. Offline nothing is deleted.
         """
         with _on_disk_first(self._run):
-            self._run.log_artifact(artifact)
+            self._run.log_artifact(artifact, aliases=list(aliases) or None)
         name = artifact.name.partition(":")[0]
         self._sent[name] = self._sent.get(name, 0) + 1
         # What a resumed run has logged before isn't known here.
-        if self._run.offline or keep is None or not (self._run.resumed or self._sent[name] > keep):
-            return
-        if self._tidying is None or not self._tidying.is_alive():
-            self._tidying = threading.Thread(
-                target=self._tidy, args=(name, artifact.type, keep), name="oaml-artifacts", daemon=True
-            )
+        if not self._run.offline and keep is not None and (self._run.resumed or self._sent[name] > keep):
+            self._due = (name, artifact.type, keep)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Delete in a thread what became too old, as [`send`] does; also after the run's end, when all has arrived."""
+        if self._due is not None and (self._tidying is None or not self._tidying.is_alive()):
+            self._tidying = threading.Thread(target=self._tidy, args=self._due, name="oaml-artifacts", daemon=True)
             self._tidying.start()
 
     def wait(self, seconds: float = FINISH_SECONDS) -> None:
@@ -74,17 +87,29 @@ class ArtifactSender:
             logger.debug("Old versions of %s were not deleted: %s", name, error_text(error))
 
     def _delete_old(self, name: str, type_name: str, keep: int) -> None:
-        import wandb
-
         run = self._run
-        server = {"base_url": run.settings.base_url, "entity": run.entity, "project": run.project}
-        # The run's own key: asked for one, in a thread, nobody would answer.
-        api = wandb.Api(overrides=server, timeout=REQUEST_SECONDS, api_key=run.settings.api_key)
-        versions = list(api.artifacts(type_name, f"{run.entity}/{run.project}/{name}"))
+        versions = list(api_of(run).artifacts(type_name, f"{run.entity}/{run.project}/{name}"))
+        self.arrived = frozenset(version.digest for version in versions if version.state == "COMMITTED")
         versions.sort(key=lambda version: int(version.version.removeprefix("v")), reverse=True)
         for version in versions[keep:]:
-            if not version.aliases:
-                version.delete()
+            passing = [alias for alias in version.aliases if self._passing and self._passing.fullmatch(alias)]
+            # Asked of those alone that would go; W&B has no list that says it of all.
+            if len(passing) < len(version.aliases) or (self._passing is not None and version.linked_artifacts):
+                continue
+            if passing:
+                # Not `delete(delete_aliases=True)`: an alias that somebody gives it meanwhile must be in the way.
+                version.aliases = []
+                version.save()
+            version.delete()
+
+
+def api_of(run: wandb.Run) -> wandb.Api:
+    """W&B's client for the run's server, with a time limit for each request; it works after the run's end too."""
+    import wandb
+
+    server = {"base_url": run.settings.base_url, "entity": run.entity, "project": run.project}
+    # The run's own key: asked for one, in a thread, nobody would answer.
+    return wandb.Api(overrides=server, timeout=REQUEST_SECONDS, api_key=run.settings.api_key)
 
 
 @contextmanager

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 from transformers.trainer_callback import TrainerCallback
 
 from . import keys, open_runs, stock
+from .adapters.adapter_events import AdapterEvents
+from .adapters.final_saves import watch_saves
+from .adapters.options import adapter_options
 from .click_meter import ClickMeter, EvaluationEvent, Measured, with_vectors
 from .evaluation_record import RecordOptions
 from .links import LinkTemplates
 from .outcome import EXIT_FAILED, EXIT_PREEMPTED, exit_code_of, outcome_of
 from .run_folder.runs_dir import choose_runs_dir
+from .run_options import RunOptions
 from .tracked_run import TrackedRun
 from .trainer_logs import (
     Evaluation,
@@ -26,18 +30,19 @@ from .trainer_logs import (
     evaluation_prefix,
     tracking,
 )
-from .trainer_run import RunOptions, TrainerRun
+from .trainer_run import TrainerRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
+    from .adapters.options import LogWhen
     from .click_meter import Grounding
     from .grounding import GroundingReport
 
 logger = logging.getLogger(__name__)
 
 
-class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
+class OpenAdaptWandbCallback(TrackedRun, AdapterEvents, TrainerCallback):
     """Tracks a fine-tuning in Weights & Biases, and says how well the model clicks.
 
     ```python
@@ -73,6 +78,13 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             projection.
         embed: When a training has ended, log its last evaluation as a page (`wandb.Html`, 5 MB at most) that shows the
             clicks to who has only the link to the run.
+        log_adapter: Log the LoRA adapter, and nothing else of the model, as the artifact `adapter-<run id>` with the
+            aliases `latest`, `best` and `step-N`: of the `"best"` evaluation so far, of every `"checkpoint"`, or of
+            the `"end"`. Default: what `WANDB_LOG_MODEL` says, else none.
+        keep_last: Versions of it that stay on W&B's server, beside the best and those that somebody named or linked.
+        registry: The registry's collection that the best adapter is linked to when the training has ended:
+            `organisation/collection`, or `organisation/wandb-registry-NAME/collection`.
+        registry_threshold: Link it only if its grounding accuracy is above this, 0-1.
         project: W&B project. Default: `WANDB_PROJECT`, else `huggingface`, as transformers' own integration has it.
         entity: W&B user or team. Default: W&B's own (`WANDB_ENTITY`).
         run_name: Name of the run. Default: the Trainer's `run_name`.
@@ -97,7 +109,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
 
     Raises:
         LinkError: A link template has an unknown field, no scheme or host, or credentials in it.
-        ValueError: A number or a time limit that is too small.
+        RegistryError: `registry` is no collection of a registry.
+        ValueError: A number or a time limit that is too small, or `registry` without `log_adapter`.
     """
 
     def __init__(
@@ -110,6 +123,10 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         keep_tables: int = 20,
         embeddings: bool = False,
         embed: bool = False,
+        log_adapter: LogWhen | None = None,
+        keep_last: int = 3,
+        registry: str | None = None,
+        registry_threshold: float | None = None,
         project: str | None = None,
         entity: str | None = None,
         run_name: str | None = None,
@@ -134,6 +151,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             RunOptions(
                 links=LinkTemplates.resolve(viewer_url, dashboard_url),
                 record=RecordOptions(max_rows, max_media_mb, keep_tables, embed),
+                adapter=adapter_options(log_adapter, keep_last, registry, registry_threshold),
                 project=project,
                 entity=entity,
                 run_name=run_name,
@@ -237,11 +255,13 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
         self._clicks.end()
         stopped = self._run.preempted and state.global_step < state.max_steps
         self._exit_code = EXIT_PREEMPTED if stopped else 0
+        self._adapter_ends(args, state, kwargs)
         self._run.ended(outcome_of(self._exit_code, None))
 
     def on_training(self, trainer: Any) -> None:
         """Remember the Trainer: its evaluation set is not known to the events before its first evaluation."""
         self._trainer = weakref.ref(trainer)
+        watch_saves(type(trainer))
 
     def on_training_error(self, error_type: type[BaseException]) -> None:
         """Note that the training died. Its run stays open, and is marked at once."""
@@ -291,6 +311,8 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             self._evaluation = Evaluation(prefix, dict(measured.metrics) if measured else {}, frozenset(logs))
         if not self._opens(args, state, model, processing_class):
             return
+        if prefix is None:
+            self._adapter_goes_on(args, state, logs, {"model": model, "processing_class": processing_class})
         # Stock may have written the first row of a Trainer that this was added to late; that one lacks the grounding.
         if stock.has_written(logs):
             self._run.write(measured.metrics if measured else {}, state, measured, counted=False)
@@ -329,6 +351,7 @@ class OpenAdaptWandbCallback(TrackedRun, TrainerCallback):
             # Without it the Trainer would end in a KeyError; with this no checkpoint is taken for the best.
             name = f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}"
             metrics.setdefault(name, -math.inf if args.greater_is_better else math.inf)
+        self._adapter_evaluated(args, state, metrics, {"model": model, "processing_class": processing_class})
 
     def on_predict(
         self,

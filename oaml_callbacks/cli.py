@@ -8,7 +8,10 @@ import typer
 
 from . import __version__
 from .cli_common import HELP_OPTIONS
+from .cli_compare import COMPARE_HELP, compare
 from .cli_grounding import app as grounding
+from .cli_report import REPORT_HELP, WORKSPACE_HELP, report, workspace
+from .cli_sweep import app as sweep
 from .cli_train import TRAIN_HELP, train
 from .cli_view import VIEW_HELP, view
 
@@ -20,9 +23,14 @@ app = typer.Typer(
     rich_markup_mode=None,  # the help has [square brackets] that are no markup
     context_settings=HELP_OPTIONS,
 )
-app.add_typer(grounding)
-app.command(help=VIEW_HELP)(view)
+# In the order in which they are listed.
 app.command(help=TRAIN_HELP, no_args_is_help=True, context_settings={"ignore_unknown_options": True})(train)
+app.command(help=VIEW_HELP)(view)
+app.command(help=COMPARE_HELP, no_args_is_help=True)(compare)
+app.add_typer(sweep)
+app.command(help=REPORT_HELP, no_args_is_help=True)(report)
+app.command(help=WORKSPACE_HELP)(workspace)
+app.add_typer(grounding)
 
 
 @app.callback(invoke_without_command=True)

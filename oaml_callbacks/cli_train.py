@@ -34,6 +34,7 @@ Ctrl-C saves a checkpoint after the running step; pressed again, it stops at onc
 
 Exit codes: 0 trained; 1 failed; 2 a mistake in the arguments, the configuration or the data; 130 interrupted.
 """
+_OF_A_TRIAL = ("WANDB_ENTITY", "WANDB_PROJECT", "WANDB_SWEEP_ID", "WANDB_RUN_ID")
 _TRAIN_OPTIONS = ("--wandb", "--wandb-project", "--resume", "--overwrite", "--debug", "--help")
 
 
@@ -135,8 +136,10 @@ def _as_yaml(text: str) -> str:
 
 def _resume_command(arguments: Sequence[str]) -> str:
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
-    mode = os.environ.get("WANDB_MODE")
-    return (f"WANDB_MODE={shlex.quote(mode)} " if mode else "") + shlex.join([_program(), *kept, "--resume"])
+    # A sweep's trial is in a folder, and in a run, that its agent has named in the environment.
+    names = ("WANDB_MODE", *(_OF_A_TRIAL if os.environ.get("WANDB_SWEEP_ID") else ()))
+    given = [f"{name}={shlex.quote(os.environ[name])} " for name in names if os.environ.get(name)]
+    return "".join(given) + shlex.join([_program(), *kept, "--resume"])
 
 
 def _program() -> str:

@@ -98,6 +98,10 @@ class WandbSection(Section):
     """`wandb:`, where a run goes and what it is called. Tracking itself is switched on by `--wandb` or `report_to`.
 
     Args:
+        log_adapter: Log the adapter of the `best` evaluation so far, of every `checkpoint`, or of the `end`.
+        keep_last: Versions of it that stay on W&B's server, beside the best and those that somebody named or linked.
+        registry: The registry's collection that the best adapter is linked to, `organisation/collection`.
+        registry_threshold: Link it only if its grounding accuracy is above this, 0-1.
         viewer_url: Template of the page that shows this run's clicks, such as `https://host/{run_id}`.
         dashboard_url: Template of the page that shows this run's curves.
         start_timeout: Seconds that W&B may take to open the run, before it goes on offline.
@@ -114,6 +118,10 @@ class WandbSection(Section):
     group: str | None = None
     tags: list[str] = Field(default_factory=list)
     notes: str | None = None
+    log_adapter: Literal["best", "checkpoint", "end"] | None = None
+    keep_last: int = Field(default=3, gt=0)
+    registry: str | None = None
+    registry_threshold: float | int | None = Field(default=None, ge=0, le=1)
     viewer_url: str | None = None
     dashboard_url: str | None = None
     start_timeout: float = Field(default=30.0, gt=0)

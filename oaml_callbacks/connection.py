@@ -80,6 +80,7 @@ class RunConnection:
         run: The W&B run; `None` before it is open, once it has failed or is finished.
         folder: Where W&B keeps it on disk.
         owned: Whether it was opened here, and not by the user.
+        strict: As it was given.
         unsent: What is to be sent, in this order; empty once everything has arrived.
 
     Raises:
@@ -97,9 +98,9 @@ class RunConnection:
         self.folder: Path | None = None
         self.owned = False
         self.unsent: list[Path] = []
+        self.strict = strict
         self._start_timeout = start_timeout
         self._finish_timeout = finish_timeout
-        self._strict = strict
         self._stop: str | None = None  # what `strict` raises at the next row, or at the end
         self._raised = False
         self._trouble: tuple[str, float] | None = None  # why rows don't arrive, and since when
@@ -132,7 +133,7 @@ class RunConnection:
                 self._opened(open_run(opening, limits), opening)
                 return
             except Exception as error:
-                if self._strict:
+                if self.strict:
                     raise
                 reason = first_line(error)
             let_go()
@@ -140,7 +141,7 @@ class RunConnection:
             if time.monotonic() - begun < self._start_timeout / 2 and (other := opening.otherwise(reason)):
                 opening, reason = other, None
                 limits = replace(limits, start=deadline - time.monotonic())
-        if self._strict:
+        if self.strict:
             raise RuntimeError(f"W&B could not open the run: {reason}")
         if wandb.run is not None:
             opening = replace(opening, run_id=None, resume=None)  # its id can't be had while another run is open
@@ -222,7 +223,7 @@ class RunConnection:
             self._failed_at(error)
 
     def _failed_at(self, error: Exception) -> None:
-        if self._strict:
+        if self.strict:
             raise error
         if _is_torn_down(error):
             self.state, self.run = "finished", None
@@ -237,7 +238,7 @@ class RunConnection:
         if self.state == "failed":
             return
         self.state, self._failed_run, self.run = "failed", self.run, None
-        self._stop = reason if self._strict else None
+        self._stop = reason if self.strict else None
         where = f" What was written before is in {self._place}." if self.folder is not None else ""
         how = f" Send it with: {self.sync_command}" if self.unsent else ""
         message = "W&B: %s. Nothing more is logged; the training goes on.%s%s"
@@ -275,7 +276,7 @@ class RunConnection:
                 lasted = time.monotonic() - since
                 if not self._ends.is_set() and (self._gave_up or lasted >= TROUBLE_SECONDS):
                     self._warn(reason)
-                if self._strict and (self._gave_up or lasted >= self._start_timeout):
+                if self.strict and (self._gave_up or lasted >= self._start_timeout):
                     self._stop = f"its server can't be reached ({reason})"
 
     def _look_until_closed(self, deadline: float) -> None:
@@ -340,7 +341,7 @@ class RunConnection:
             self._unlock()
             if _is_gone(error):
                 end_service(run)  # W&B holds on to it, and to the run
-            if self._strict:
+            if self.strict:
                 raise
             if _is_torn_down(error):
                 self.state = "finished"
@@ -381,7 +382,7 @@ class RunConnection:
             shown(self.folder),
             self.sync_command,
         )
-        if self._strict:
+        if self.strict:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
 
 

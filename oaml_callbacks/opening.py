@@ -120,6 +120,8 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
     """
     import wandb
 
+    from .sweeps.stop_request import stop_settings
+
     how: dict[str, Any] = {"id": opening.run_id}
     # Offline, W&B numbers rows from 0 again unless it is told where they begin; a rewind tells it.
     if (opening.resume == "rewind" or (offline and opening.resume is not None)) and opening.last_kept >= 0:
@@ -133,6 +135,7 @@ def open_run(opening: Opening, limits: Limits, *, offline: bool = False) -> wand
         "x_graphql_timeout_seconds": MAX_REQUEST_SECONDS,
         **({} if os.environ.get(STREAM_VARIABLE) else {"x_file_stream_timeout_seconds": MAX_STREAM_SECONDS}),
         **private_settings(),
+        **stop_settings(),
     }
     _wait_for_another_folder(opening.run_id)
     with private_metadata(), _checkpoint_first() if "resume_from" in how else nullcontext():

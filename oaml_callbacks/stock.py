@@ -43,6 +43,8 @@ class _Claim:
         return self.claimant() is claimant and self.args() is args and (held is None or held is control)
 
 
+_EVENTS = ("on_train_begin", "on_epoch_begin", "on_log", "on_predict", "on_save", "on_train_end")
+
 _claims: list[_Claim] = []
 """One per Trainer that ours is at work in; gone with its callback."""
 
@@ -75,7 +77,8 @@ def claim(callback: Claimant, args: TrainingArguments, control: TrainerControl, 
         callback: Who claims, until it is gone.
         args: The Trainer's arguments.
         control: The Trainer's control object.
-        run_follows: Whether a W&B run will be open: then stock still uploads models if `WANDB_LOG_MODEL` says so.
+        run_follows: Whether a W&B run will be open. Stock then takes itself for set up, and opens none. Whole models,
+            optimizer included, it doesn't upload: of `WANDB_LOG_MODEL` ours takes care.
     """
     _wrap_stock_callback()  # a callback that was unpickled has not been constructed in this process
     _waiting.discard(callback)
@@ -108,7 +111,7 @@ def _wrap_stock_callback() -> None:
 
     if not hasattr(WandbCallback, "_oaml_wrapped"):
         WandbCallback._oaml_wrapped = True  # type: ignore[attr-defined]
-        for event in ("on_train_begin", "on_epoch_begin", "on_log", "on_predict"):
+        for event in _EVENTS:
             setattr(WandbCallback, event, _standing_aside(event, getattr(WandbCallback, event)))
 
 

@@ -168,6 +168,8 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
                 continue
             if rows == 1:
                 before = step - 1
+        if kind == "artifact" and not _is_there(record.artifact):
+            continue  # the server had it, and it was removed to make room
         kept.append(record)
     if rows <= arrived and not ended:
         return None
@@ -184,6 +186,12 @@ def write_unsent(folder: Path, arrived: int, *, is_sure: bool = True, last: int 
     write_transaction_log(unsent, (record.SerializeToString() for record in kept))
     unsent.with_name(f"{UNSENT}.syncstate").unlink(missing_ok=True)  # of what this file was before
     return unsent
+
+
+def _is_there(artifact: Any) -> bool:
+    """Whether the files of an artifact's record are still where it names them."""
+    named = [entry.local_path for entry in artifact.manifest.contents if entry.local_path]
+    return all(Path(path).exists() for path in named)
 
 
 def _has_rows(folder: Path) -> bool:

@@ -57,6 +57,9 @@ class TrainingResult:
         view_command: What shows its clicks in a browser.
         look_command: What shows its files in a terminal.
         sync_command: What sends an offline run to W&B.
+        adapter_artifact: The adapter's artifact, `ENTITY/PROJECT/adapter-ID`, if it was logged.
+        registry_link: The version in the registry that the best adapter was linked as.
+        registry_command: What links it, where that couldn't be done.
     """
 
     adapter: Path
@@ -69,12 +72,18 @@ class TrainingResult:
     view_command: str | None
     look_command: str | None
     sync_command: str | None
+    adapter_artifact: str | None = None
+    registry_link: str | None = None
+    registry_command: str | None = None
 
 
 def run_training(
     config: RunConfig, *, wandb: bool = False, resume: bool = False, overwrite: bool = False
 ) -> TrainingResult:
     """Train a LoRA adapter as `config` says, and save it.
+
+    In a trial of a W&B sweep all is saved in `<sweep id>/<run id>` below the folders that `config` names, and a trial
+    that has checkpoints there is gone on with.
 
     Args:
         config: From [`oaml_callbacks.config.load_config`].
@@ -89,13 +98,14 @@ def run_training(
     """
     from transformers import Trainer, set_seed
 
-    from .callback import OpenAdaptWandbCallback
-    from .links import LinkError
     from .processors import load_processor
     from .sft import SFTCollator, SFTDataset
+    from .sweeps.in_sweep import as_trial, trial_folder
+    from .sweeps.stop_callback import StopWithSweep
     from .train_callbacks import CheckpointOnInterrupt, EarlyStopOnLoss, EvaluateLast, TrainingInterrupted
     from .train_setup import check_possible, load_data, load_model, training_arguments
 
+    config = as_trial(config)
     check_possible(config, wandb=wandb)
     for notice in config.notices():
         logger.warning("%s", notice)
@@ -104,20 +114,11 @@ def run_training(
     output_dir = Path(str(args.output_dir))
     adapter = Path(config.lora.weights_path or output_dir / "final")
     with args.main_process_first(desc="look for checkpoints"):
-        start = _starting_point(output_dir, resume=resume, overwrite=overwrite)
+        start = _starting_point(output_dir, resume=resume or trial_folder() is not None, overwrite=overwrite)
         # Now, and not after hours of training.
         _make_folder("training.output_dir", output_dir)
         _make_folder("lora.weights_path", adapter)
-    try:
-        callback = OpenAdaptWandbCallback(
-            grounding=grounding,
-            **config.grounding.model_dump(include={"baseline", "max_rows", "max_media_mb", "embeddings", "embed"}),
-            config=config.as_given(),
-            **config.wandb.model_dump(),
-        )
-    except LinkError as error:
-        raise ConfigError(f"wandb: {error}") from error
-
+    callback = _callback(config, grounding)
     set_seed(args.seed)  # before the adapter's weights are drawn
     try:
         processor = load_processor(
@@ -131,7 +132,7 @@ def run_training(
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"model.name: {config.model.name} can't be loaded: {error}") from error
-    interrupts = CheckpointOnInterrupt()
+    interrupts, stops = CheckpointOnInterrupt(), StopWithSweep()
     trainer = Trainer(
         model=model,
         args=args,
@@ -139,7 +140,7 @@ def run_training(
         eval_dataset=SFTDataset(eval_rows) if eval_rows else None,
         data_collator=SFTCollator(processor),
         processing_class=processor,
-        callbacks=[callback, EarlyStopOnLoss(config.early_stopping), EvaluateLast(), interrupts],
+        callbacks=[callback, EarlyStopOnLoss(config.early_stopping), EvaluateLast(), interrupts, stops],
     )
     exit_code = 1
     try:
@@ -148,6 +149,7 @@ def run_training(
                 shutil.rmtree(checkpoint)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
         interrupts.release()
+        stops.release()
         trainer.save_model(str(adapter))
         exit_code = 0
     except KeyboardInterrupt:
@@ -155,8 +157,23 @@ def run_training(
         raise TrainingInterrupted(trainer.state.global_step, interrupts.checkpoint or start) from None
     finally:
         interrupts.release()
+        stops.release()
         callback.close(exit_code)
     return _result(trainer, callback, adapter)
+
+
+def _callback(config: RunConfig, grounding: Any) -> OpenAdaptWandbCallback:
+    from .callback import OpenAdaptWandbCallback
+
+    try:
+        return OpenAdaptWandbCallback(
+            grounding=grounding,
+            **config.grounding.model_dump(include={"baseline", "max_rows", "max_media_mb", "embeddings", "embed"}),
+            config=config.as_given(),
+            **config.wandb.model_dump(),
+        )
+    except ValueError as error:
+        raise ConfigError(f"wandb: {error}") from error
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -213,6 +230,9 @@ def _result(trainer: Trainer, callback: OpenAdaptWandbCallback, adapter: Path) -
         view_command=callback.view_command,
         look_command=callback.look_command,
         sync_command=callback.sync_command,
+        adapter_artifact=callback.adapter_artifact,
+        registry_link=callback.registry_link,
+        registry_command=callback.registry_command,
     )
 
 

@@ -28,8 +28,11 @@ def print_summary(result: TrainingResult, console: Console) -> None:
         "best checkpoint": shown(result.best_checkpoint) if result.best_checkpoint else None,
         "W&B run": result.run_url or result.run_id,
         "W&B folder": shown(result.run_folder) if result.run_folder else None,
+        "W&B adapter": result.adapter_artifact,
+        "registry": result.registry_link,
         "look at it with": result.look_command,
         "send it with": result.sync_command,
+        "link it with": result.registry_command,
         "see its clicks": result.view_command,
         **result.links,
     }

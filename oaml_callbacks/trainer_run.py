@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import keys, open_runs, stock
 from .clean_text import error_text
-from .evaluation_record import EvaluationRecord, RecordOptions
-from .links import LinkTemplates
+from .evaluation_record import EvaluationRecord
 from .outcome import EXIT_PREEMPTED, exit_code_of, outcome_of
 from .preemption import Preemption
+from .run_options import RunOptions
 from .saved_run import SavedAlerts, SavedRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
+    from .adapters.adapter_log import AdapterLog
     from .alerts import Alerts
     from .click_meter import Measured
     from .grounding import GroundingReport
@@ -38,27 +37,6 @@ MAX_REMEMBERED = 10_000
 """Samples of which a checkpoint remembers whether they were right; of more, none."""
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run is opened with, and how; as [`OpenAdaptWandbCallback`] has them."""
-
-    links: LinkTemplates
-    record: RecordOptions
-    project: str | None = None
-    entity: str | None = None
-    run_name: str | None = None
-    group: str | None = None
-    tags: Sequence[str] = ()
-    notes: str | None = None
-    config: Mapping[str, Any] | None = None
-    start_timeout: float = 30.0
-    finish_timeout: float = 60.0
-    strict: bool = False
-    alerts: bool = False
-    new_run: bool = False
-    runs_dir: Path | None = None
-
-
 class TrainerRun:
     """Opens a run for a Trainer, writes its rows, and finishes it.
 
@@ -68,11 +46,13 @@ class TrainerRun:
 
     Attributes:
         tracker: The run; `None` before it was opened.
+        adapter: What it logs of the adapter; `None` before, and where it couldn't be opened.
     """
 
     def __init__(self, options: RunOptions, holder: open_runs.RunHolder) -> None:
         self.options = options
         self.tracker: WandbLogger | None = None
+        self.adapter: AdapterLog | None = None
         self._holder = holder
         self._record: EvaluationRecord | None = None
         self._folder: RunFolder | None = None
@@ -115,7 +95,7 @@ class TrainerRun:
 
     def forget(self) -> None:
         """Begin anew, with another Trainer or another trial of a search."""
-        self.tracker = self._saved = self._state = self._folder = None
+        self.tracker = self.adapter = self._saved = self._state = self._folder = None
         self._resumes = False
 
     def open(
@@ -127,6 +107,7 @@ class TrainerRun:
         if self.tracker is not None and (self.tracker.enabled or self.tracker.state == "failed"):
             return self.tracker
         # What opens a run is imported when one is opened: a training without W&B has no use for it.
+        from .adapters.adapter_log import AdapterLog
         from .opening import user_run_is_open
         from .run_config import provenance, trainer_config
         from .wandb_logger import WandbLogger
@@ -167,7 +148,12 @@ class TrainerRun:
         if watched in ("all", "parameters", "gradients") and model is not None:
             tracker.watch(model, log=watched, log_freq=max(100, state.logging_steps))
         run = tracker.run  # once: it is gone where the disk turns out to be full
-        self._record = EvaluationRecord(tracker, run, facts, options.record) if run is not None else None
+        self._record = self.adapter = None
+        if run is not None:
+            self._record = EvaluationRecord(tracker, run, facts, options.record)
+            is_trial = searching or run.sweep_id is not None
+            self.adapter = AdapterLog(tracker, run, options.adapter, self._record.described, is_trial=is_trial)
+            self.adapter.check(model)
         if resumes:
             self._folder = None  # what it wrote since the checkpoint has to be taken back
         self._open_folder(args, state, model, resumes=going is not None)
@@ -207,6 +193,7 @@ class TrainerRun:
                 url=tracker.url,
                 sync_command=tracker.sync_command,
                 links=tracker.links,
+                **(self.adapter.described() if self.adapter is not None else {}),
             )
 
     def _how_to_go_on(self, state: TrainerState) -> tuple[SavedRun | None, Going | None]:
@@ -257,6 +244,8 @@ class TrainerRun:
                 row[keys.trainer_key(name)] = value
         if totals:
             tracker.update_summary(totals)
+            if self._folder is not None:
+                self._folder.describe(totals=totals)
         if not row:
             return
         row[keys.STEP_KEY] = state.global_step
@@ -269,6 +258,7 @@ class TrainerRun:
         # Not by way of the Trainer's logs: its other callbacks copy them, and no table can be copied.
         if measured is not None and self._record is not None:
             row |= self._record.media(measured, state.global_step)
+            self._describe_sets()
         tracker.log_row(row, counted=counted)
         if self._preemption is not None and self._preemption.signalled:
             tracker.mark_preempting()  # and so the row is sent at once
@@ -293,6 +283,11 @@ class TrainerRun:
         """Put an evaluation set's fingerprint into the run's config."""
         if self._record is not None:
             self._record.describe(split, evaluator)
+            self._describe_sets()
+
+    def _describe_sets(self) -> None:
+        if self._record is not None and self._folder is not None:
+            self._folder.describe_sets(self._record.described)
 
     def baselines(self, reports: Mapping[str, GroundingReport], state: TrainerState) -> None:
         """Write how well the base model clicks.
@@ -387,9 +382,13 @@ class TrainerRun:
         if self._record is not None:
             self._record.close()
             self._record = None
+        if self.adapter is not None:
+            self.adapter.flush()
         if self.tracker is not None:
             left = self.options.finish_timeout - (time.monotonic() - begun)
             self.tracker.finish(exit_code, error_type=error_type, seconds=left)
+        if self.adapter is not None:
+            self.adapter.close(exit_code, self.options.finish_timeout - (time.monotonic() - begun))
         if self._folder is not None:
             self._folder.close(outcome_of(exit_code, error_type))
             self._describe_folder()  # whether there is something left to send is known now

@@ -59,6 +59,7 @@ def write_run(
     outcome: str | None = "finished",
     split: str = "eval",
     links: dict[str, Any] | None = None,
+    sets: dict[str, Any] | None = None,
     **facts: Any,
 ) -> Path:
     """Write a run of `losses` log events, with an evaluation after each `every` steps.
@@ -74,6 +75,7 @@ def write_run(
         outcome: How it ended; `None`: it hasn't.
         split: The evaluation set.
         links: What else is told of it: `url`, `sync_command`, …
+        sets: Its evaluation sets' fingerprints.
         facts: What differs from [`FACTS`].
 
     Returns:
@@ -82,6 +84,7 @@ def write_run(
     state = trainer_state(max_steps=max_steps)
     folder = RunFolder(parent, run_id, {**FACTS, **facts}, state, resumes=False)
     folder.describe(project="clicks", **(links or {}))
+    folder.describe_sets(sets or {})
     folder.begin(state)
     trained = len(reports) - 1 if baseline and reports else len(reports)
     last = every * trained if trained else losses

@@ -87,6 +87,15 @@ class Pictures:
             return stamp_of(file)
 
 
+def smaller(folder: Path, relative: str, side: int) -> bytes:
+    """A picture as JPEG of at most `side` pixels a side; arguments and errors as for [`Pictures.picture`]."""
+    if not relative.lower().endswith(ENDINGS):
+        raise Problem(f"{short(relative)} is no picture")
+    data = read_bytes(folder, relative, MAX_BYTES)
+    _kind(data, relative)
+    return _small(data, relative, side)
+
+
 def _kind(data: bytes, relative: str) -> str:
     for head, kind in KINDS.items():
         if data.startswith(head):
@@ -96,16 +105,16 @@ def _kind(data: bytes, relative: str) -> str:
     raise Problem(f"{short(relative)} is no picture of a kind that is shown")
 
 
-def _small(data: bytes, relative: str) -> bytes:
+def _small(data: bytes, relative: str, side: int = SIDE) -> bytes:
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Problem(f"{short(relative)} has too many pixels")
-            image.draft("RGB", (SIDE, SIDE))  # a JPEG is decoded at a fraction of its size
+            image.draft("RGB", (side, side))  # a JPEG is decoded at a fraction of its size
             small = image.convert("RGB")
-        small.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+        small.thumbnail((side, side), reducing_gap=2.0)
         file = io.BytesIO()
         small.save(file, "JPEG", quality=75)
     except Problem:
