@@ -65,9 +65,10 @@ class ArtifactSender:
         name = artifact.name.partition(":")[0]
         self._sent[name] = self._sent.get(name, 0) + 1
         # What a resumed run has logged before isn't known here.
-        if not self._run.offline and keep is not None and (self._run.resumed or self._sent[name] > keep):
+        if keep is not None and (self._run.resumed or self._sent[name] > keep):
             self._due = (name, artifact.type, keep)
-            self.tidy()
+            if not self._run.offline:
+                self.tidy()
 
     def tidy(self) -> None:
         """Delete in a thread what became too old, as [`send`] does; also after the run's end, when all has arrived."""

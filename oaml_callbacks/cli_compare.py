@@ -34,13 +34,17 @@ read, or evaluation sets that differ.
 
 
 def compare(  # noqa: PLR0917  # called by typer alone
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="The runs; the first is what they are held against.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN ...", help="The runs; the first is what they are held against.")
+    ],
     at: Annotated[
         str, typer.Option("--at", metavar="WHICH", help="Which evaluation of each: best, last, base, or a step.")
     ] = "best",
     split: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME", help="The evaluation set, where there are several.", show_default=False),
+        typer.Option(
+            "--split", metavar="NAME", help="The evaluation set, where there are several.", show_default=False
+        ),
     ] = None,
     common: Annotated[
         bool, typer.Option("--common", help="Where the sets differ, compare on the samples that all have.")

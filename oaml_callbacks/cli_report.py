@@ -29,7 +29,7 @@ Examples:
 
 \b
   oaml report woyr43ov --title "The demo" --html report.html
-  oaml report training_output/* --title "LoRA ranks" --html report.html --samples 6
+  oaml report lora-8 lora-32 lora-64 --title "LoRA ranks" --html report.html --samples 6
   oaml report acme/clicks/woyr43ov acme/clicks/a1b2c3d4 --title "LoRA ranks"
   oaml report woyr43ov --title "The demo" --entity acme --project clicks
 
@@ -100,7 +100,7 @@ def report(  # noqa: PLR0917  # called by typer alone
         if as_json:
             print_json({**written, **_told(found)})
             return
-        typer.echo(found.outcome())
+        typer.echo(f"{found.outcome()} {found.doubt()}".rstrip())
         typer.echo(f"\n{written.get('html') or written['url']}\n\nTo embed it in a page:\n{written['iframe']}")
 
 
@@ -132,6 +132,7 @@ def _told(found: Content) -> dict[str, Any]:
     best = found.best_evaluation
     return {
         "outcome": found.outcome(),
+        "doubt": found.doubt(),
         "runs": [shown.run.id for shown in found.runs],
         "best": None
         if found.best is None or best is None

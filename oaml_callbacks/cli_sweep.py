@@ -272,18 +272,24 @@ def local(  # noqa: PLR0917  # called by typer alone
         import sys
 
         from .sweeps.local import run_local
+        from .sweeps.search import SearchFailed, SearchInterrupted
         from .sweeps.summary import print_search, search_as_json
 
-        with redirect_stdout(sys.stderr if as_json else sys.stdout):
-            result = run_local(
-                checked.sweep,
-                trials=trials,
-                output_dir=output_dir,
-                seed=seed,
-                wandb=wandb,
-                pruner=pruner.value if pruner is not None else None,
-                yes=yes,
-            )
+        try:
+            with redirect_stdout(sys.stderr if as_json else sys.stdout):
+                result = run_local(
+                    checked.sweep,
+                    trials=trials,
+                    output_dir=output_dir,
+                    seed=seed,
+                    wandb=wandb,
+                    pruner=pruner.value if pruner is not None else None,
+                    yes=yes,
+                )
+        except SearchInterrupted as interrupt:
+            fail(str(interrupt), 130)
+        except SearchFailed as error:
+            fail(str(error), 1)
         if as_json:
             print_json(search_as_json(result))
         else:

@@ -10,19 +10,25 @@ runs, in the thread that entered the context, are the names replaced that it loo
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import logging
+import os
+import runpy
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .clean_text import one_line
 from .errors import UserError
 
 if TYPE_CHECKING:
-    import os
+    from transformers import TrainerState
 
     from .callback import OpenAdaptWandbCallback
 
@@ -31,6 +37,12 @@ logger = logging.getLogger(__name__)
 KNOWN = "0.17."
 """The versions of openadapt-ml whose trainer is known begin so."""
 TRAINER = "openadapt_ml.training.trl_trainer"
+SCRIPT = "openadapt_ml.scripts.train"
+NO_EVALUATION = (
+    "Clicks are not measured: openadapt-ml's trainer has no evaluation set. Give one, "
+    'openadapt_ml_tracking(..., eval_dataset="eval.jsonl") or --eval-jsonl eval.jsonl, or give the callback samples: '
+    'grounding=GroundingEvaluator(read_samples("eval.jsonl", format="sft")).'
+)
 
 _PARAMETERS = {
     "_load_standard_model": ("config",),
@@ -51,13 +63,15 @@ class OpenAdaptMLTrainings:
 
     Attributes:
         callback: The callback that was added to each.
-        checkpoints: The folders of their final adapters, as `train_with_trl` returned them.
-        trainers: Their Trainers.
+        begun: How many Trainers were made.
+        checkpoints: The folders of the final adapters, one for each training that came to its end.
+        states: The state of each one's Trainer at its end, beside it; `state.log_history` has its evaluations.
     """
 
     callback: OpenAdaptWandbCallback | None
+    begun: int = 0
     checkpoints: list[str] = field(default_factory=list)
-    trainers: list[Any] = field(default_factory=list)
+    states: list[TrainerState] = field(default_factory=list)
 
 
 @contextmanager
@@ -104,6 +118,7 @@ def openadapt_ml_tracking(
         OpenAdaptMLError: openadapt-ml or TRL is missing, or of a version whose trainer is not known; or a context is
             open already.
         UserError: There is something wrong with the rows, or with `eval_steps`.
+        OSError: The file of rows can't be read.
     """
     if eval_steps is not None and eval_steps < 1:
         raise OpenAdaptMLError(f"eval_steps={eval_steps}: expected 1 or more steps between evaluations, or None.")
@@ -135,15 +150,14 @@ def evaluation_rows(rows: Any) -> Any:
         rows: As `eval_dataset` of [`openadapt_ml_tracking`].
 
     Raises:
-        SampleFileError: The file can't be read, or has a broken row.
+        SampleFileError: The file has a broken row.
+        OSError: It can't be read.
         OpenAdaptMLError: There are no rows, or not of this form.
     """
     try:
         from datasets import Dataset, Image, Sequence
     except ImportError as error:
         raise OpenAdaptMLError(_needs("datasets", error)) from error
-    import os
-
     if isinstance(rows, (str, os.PathLike)):
         from .grounding import read_sft_rows
 
@@ -208,18 +222,27 @@ def _needs(package: str, error: ImportError | None) -> str:
 
 @dataclass(frozen=True)
 class _Evaluation:
+    """What a Trainer is evaluated on, and how often: at the end of each epoch, or every `steps` steps."""
+
     rows: Any
     steps: int | None
 
-    def sets(self, callback: OpenAdaptWandbCallback) -> list[str] | None:
-        """What the metrics of evaluations without rows begin with; `None` if there are none to be made."""
+    def without_rows(self, callback: OpenAdaptWandbCallback) -> list[str]:
+        """What the metrics of evaluations of clicks alone begin with; empty if there are none to be made."""
         grounding = callback.grounding
         if self.rows is not None or grounding is None or isinstance(grounding, str):
-            return None
-        return [f"eval_{name}" for name in grounding] if isinstance(grounding, dict) else ["eval"]
+            return []
+        return [f"eval_{name}" for name in grounding] if isinstance(grounding, Mapping) else ["eval"]
+
+    def schedule(self, args: Any) -> None:
+        from transformers.trainer_utils import IntervalStrategy
+
+        args.eval_strategy = IntervalStrategy.EPOCH if self.steps is None else IntervalStrategy.STEPS
+        args.eval_steps = self.steps
+        args.do_eval = True
 
 
-def _loading(function: Callable[..., Any]) -> Callable[..., Any]:
+def _loading(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`_load_standard_model`, with a processor that does without torchvision."""
     owner = threading.get_ident()
 
@@ -264,23 +287,25 @@ def _training(
             return function(*arguments)
         import trl
 
+        made: list[Any] = []
         # Now, and not earlier: Unsloth puts Trainers of its own into TRL when it is imported, and it has been.
         ours = {
             "SFTConfig": sft_config(trl.SFTConfig),
-            "SFTTrainer": _sft_trainer(trl.SFTTrainer, tokenizer, trainings, evaluation),
+            "SFTTrainer": _sft_trainer(trl.SFTTrainer, tokenizer, trainings, evaluation, made),
         }
         with _replaced(trl, ours):
             checkpoint = function(*arguments)
         trainings.checkpoints.append(checkpoint)
+        trainings.states.append(made[-1].state)
         return checkpoint
 
     return run_sft_training
 
 
 def sft_config(stock: Any) -> Callable[..., Any]:
-    """Make TRL's configuration of arguments that transformers has renamed.
+    """TRL's configuration, made of arguments that transformers has renamed since.
 
-    Since version 5, `warmup_steps` below 1 is the share of all steps that `warmup_ratio` was.
+    From version 5 on, a `warmup_steps` below 1 is the share of all steps that `warmup_ratio` was.
     """
     known = {one.name for one in fields(stock)}
 
@@ -288,50 +313,51 @@ def sft_config(stock: Any) -> Callable[..., Any]:
         if "warmup_ratio" not in known and "warmup_ratio" in arguments:
             ratio = arguments.pop("warmup_ratio")
             if not 0 <= ratio < 1:
-                raise UserError(f"warmup_ratio={ratio}: expected a share of the steps, 0 to below 1.")
-            arguments.setdefault("warmup_steps", ratio)
+                raise OpenAdaptMLError(f"warmup_ratio={ratio}: expected a share of the steps, 0 to below 1.")
+            arguments["warmup_steps"] = ratio
         return stock(**arguments)
 
     return make
 
 
-def _sft_trainer(stock: Any, processor: Any, trainings: OpenAdaptMLTrainings, evaluation: _Evaluation) -> type[Any]:
+def _sft_trainer(
+    stock: Any, processor: Any, trainings: OpenAdaptMLTrainings, evaluation: _Evaluation, made: list[Any]
+) -> type[Any]:
+    """A subclass of TRL's Trainer that is given the rest, and notes itself in `made`."""
     takes_tokenizer = "tokenizer" in inspect.signature(stock.__init__).parameters
     callback = trainings.callback
 
     class Tracked(stock):  # type: ignore[misc]
-        def __init__(self, *, args: Any, callbacks: Any = (), **given: Any) -> None:
-            if not takes_tokenizer:  # Unsloth's own do
-                given.setdefault("processing_class", given.pop("tokenizer", processor))
-            sets = None
+        def __init__(self, *, args: Any, callbacks: Sequence[Any] = (), **given: Any) -> None:
+            tokenizer = given.pop("tokenizer", processor)
+            given["tokenizer" if takes_tokenizer else "processing_class"] = tokenizer  # Unsloth's Trainers take both
+            self._clicks_of: list[str] = []
             if callback is not None:
                 _report_to_wandb(args)
                 callbacks = [*callbacks, callback]
-                sets = evaluation.sets(callback)
                 if evaluation.rows is not None:
                     given["eval_dataset"] = evaluation.rows
-                    # Whoever has memory for training batches of this size has it for these; the default of 8 may not.
+                    evaluation.schedule(args)
+                    # Whoever has memory for training batches of this size has it for these; 8, the default, may be
+                    # too many.
                     args.per_device_eval_batch_size = args.per_device_train_batch_size
-                    _evaluate_every(args, evaluation.steps)
-            super().__init__(args=args, callbacks=callbacks, **given)
-            self._clicks_of = sets
-            if sets is not None:  # a Trainer that is made with it insists on rows
-                _evaluate_every(args, evaluation.steps)
+                elif "wandb" in args.report_to:
+                    self._clicks_of = evaluation.without_rows(callback)
+            super().__init__(args=args, callbacks=list(callbacks), **given)
+            if self._clicks_of:
+                evaluation.schedule(args)  # not before: a Trainer that is made with it insists on rows
             elif callback is not None and evaluation.rows is None and callback.grounding is not None:
-                logger.warning(
-                    "Clicks are not measured: openadapt-ml's trainer has no evaluation set. Give "
-                    'openadapt_ml_tracking(..., eval_dataset="eval.jsonl"), or the callback samples: '
-                    'grounding=GroundingEvaluator(read_samples("eval.jsonl", format="sft")).'
-                )
-            trainings.trainers.append(self)
+                logger.warning(NO_EVALUATION)
+            trainings.begun += 1
+            made.append(self)
 
         def evaluate(
             self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
         ) -> dict[str, float]:
-            if eval_dataset is not None or self.eval_dataset is not None or self._clicks_of is None:
+            if eval_dataset is not None or not self._clicks_of:
                 metrics: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
                 return metrics
-            measured = {}
+            measured: dict[str, float] = {}
             for prefix in self._clicks_of:
                 # An evaluation without rows: no loss, which took no time. The callback adds the clicks to it.
                 logs = {f"{prefix}_runtime": 0.0, f"{prefix}_samples_per_second": 0.0}
@@ -340,7 +366,7 @@ def _sft_trainer(stock: Any, processor: Any, trainings: OpenAdaptMLTrainings, ev
                 measured.update(logs)
             return measured
 
-    Tracked.__name__, Tracked.__qualname__ = stock.__name__, stock.__qualname__
+    Tracked.__name__, Tracked.__qualname__ = stock.__name__, stock.__qualname__  # TRL's model cards name it
     return Tracked
 
 
@@ -348,19 +374,10 @@ def _report_to_wandb(args: Any) -> None:
     from .trainer_logs import tracking
 
     before = args.report_to
-    args.report_to = [*(before if isinstance(before, list) else [before]), "wandb"] if "wandb" not in before else before
-    if tracking(args) != "on":  # switched off by the environment; transformers 4 would raise
-        args.report_to = before
-    elif isinstance(args.report_to, list):
-        args.report_to = [name for name in args.report_to if name != "none"]
-
-
-def _evaluate_every(args: Any, steps: int | None) -> None:
-    from transformers.trainer_utils import IntervalStrategy
-
-    args.eval_strategy = IntervalStrategy.EPOCH if steps is None else IntervalStrategy.STEPS
-    args.eval_steps = steps
-    args.do_eval = True
+    names = [name for name in ([before] if isinstance(before, str) else before or []) if name != "none"]
+    args.report_to = names if "wandb" in names else [*names, "wandb"]
+    if tracking(args) != "on":  # the environment has switched it off, where transformers 4 would raise
+        args.report_to = [name for name in names if name != "wandb"]
 
 
 @contextmanager
@@ -378,3 +395,62 @@ def _replaced(owner: Any, ours: dict[str, Any]) -> Iterator[None]:
         for name, value in before.items():
             if vars(owner).get(name) is ours[name]:
                 setattr(owner, name, value)
+
+
+# Its command -----------------------------------------------------------------------------------------------------
+
+
+def run_train_script(
+    arguments: Sequence[str],
+    callback: OpenAdaptWandbCallback | None,
+    *,
+    eval_dataset: Any = None,
+    eval_steps: int | None = None,
+) -> OpenAdaptMLTrainings:
+    """Run `python -m openadapt_ml.scripts.train` with these arguments in this process, tracked.
+
+    Args:
+        arguments: As they would be typed behind it.
+        callback: As for [`openadapt_ml_tracking`], and so what follows.
+        eval_dataset: What to evaluate on.
+        eval_steps: How often.
+
+    Raises:
+        UserError: What was given can't be trained on, or a package is missing; raised before training alone.
+        SystemExit: Its own argument parser's.
+    """
+    trainings = None
+    before = sys.argv
+    try:
+        with openadapt_ml_tracking(callback, eval_dataset=eval_dataset, eval_steps=eval_steps) as trainings:
+            _check_config(arguments)
+            sys.argv = ["oaml openadapt-ml-train", *arguments]
+            runpy.run_module(SCRIPT, run_name="__main__")
+    except ImportError as error:
+        how = "" if "install" in str(error) else f'. Try: pip install "openadapt-ml[training]=={KNOWN}*"'
+        raise OpenAdaptMLError(f"a package is missing: {error}{how}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError) or (trainings is not None and trainings.begun):
+            raise
+        named = isinstance(error, OSError) and error.filename is not None
+        raise OpenAdaptMLError(f"{error.filename}: {error.strerror}" if named else str(error)) from error  # type: ignore[union-attr]
+    finally:
+        sys.argv = before
+    return trainings
+
+
+def _check_config(arguments: Sequence[str]) -> None:
+    """Say what is wrong with the configuration file, where the script would end in a KeyError."""
+    import yaml
+
+    given = [*arguments]
+    paths = [one.partition("=")[2] for one in given if one.startswith("--config=")]
+    paths += [value for one, value in zip(given, given[1:], strict=False) if one == "--config"]
+    for path in paths[-1:]:
+        try:
+            config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise OpenAdaptMLError(f"{path} is no YAML: {one_line(str(error))}") from None
+        model = config.get("model") if isinstance(config, dict) else None
+        if not isinstance(model, dict) or not isinstance(model.get("name"), str):
+            raise OpenAdaptMLError(f"{path} names no model: expected `model: {{name: Qwen/Qwen3-VL-2B-Instruct}}` in it.")

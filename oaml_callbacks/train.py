@@ -16,7 +16,7 @@ from .config import ConfigError, RunConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from transformers import Trainer
+    from transformers import TrainerState
 
     from .callback import OpenAdaptWandbCallback
 
@@ -159,7 +159,7 @@ def run_training(
         interrupts.release()
         stops.release()
         callback.close(exit_code)
-    return _result(trainer, callback, adapter)
+    return training_result(trainer.state, callback, adapter)
 
 
 def _callback(config: RunConfig, grounding: Any) -> OpenAdaptWandbCallback:
@@ -212,13 +212,20 @@ def _starting_point(output_dir: Path, *, resume: bool, overwrite: bool) -> Path 
     return None
 
 
-def _result(trainer: Trainer, callback: OpenAdaptWandbCallback, adapter: Path) -> TrainingResult:
+def training_result(state: TrainerState, callback: OpenAdaptWandbCallback, adapter: Path) -> TrainingResult:
+    """What a training has left behind.
+
+    Args:
+        state: Its Trainer's, at the end.
+        callback: What tracked it.
+        adapter: Where the adapter was saved.
+    """
     rows = [] if callback.baseline is None else [_row(0, callback.baseline.metrics)]
-    for entry in trainer.state.log_history:
+    for entry in state.log_history:
         metrics = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
         if metrics:
             rows.append(_row(int(entry["step"]), metrics))
-    best = trainer.state.best_model_checkpoint
+    best = state.best_model_checkpoint
     return TrainingResult(
         adapter=adapter,
         best_checkpoint=Path(best) if best else None,

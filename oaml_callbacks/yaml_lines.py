@@ -108,8 +108,9 @@ def _note_below(node: yaml.Node, key: Key, document: Document, seen: set[int]) -
     elif isinstance(node, yaml.SequenceNode):
         seen.add(id(node))
         for index, item in enumerate(node.value):
-            document.lines[(*key, str(index))] = item.start_mark.line + 1
-            _note_below(item, (*key, str(index)), document, seen)
+            at = (*key, str(index))
+            document.lines[at] = item.start_mark.line + 1
+            _note_below(item, at, document, seen)
 
 
 def _as_constructed(key_node: yaml.Node) -> Any:

@@ -119,7 +119,7 @@ def test_gradients_are_watched_where_stock_would(
     assert ours == watched(tmp_path / "stock", [])
 
 
-def test_whole_models_are_uploaded_by_stock_if_it_is_told_to(
+def test_stock_uploads_no_whole_model_and_ours_the_adapter_if_it_is_told_to(
     screens: Path, offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_LOG_MODEL", "checkpoint")
@@ -127,7 +127,10 @@ def test_whole_models_are_uploaded_by_stock_if_it_is_told_to(
     args = builders.arguments(offline, max_steps=2, eval_strategy="no", save_strategy="steps", save_steps=2)
     builders.trainer(screens, args, [callback]).train()
     run = builders.read_back(callback, offline)
-    assert any("checkpoint_global_step_2" in artifact.aliases for artifact in run.artifacts)
+    (artifact,) = [artifact for artifact in run.artifacts if artifact.type == "model"]
+    assert (artifact.name, set(artifact.aliases)) == (f"adapter-{callback.run_id}", {"latest", "step-2"})
+    assert "optimizer.pt" not in artifact.files
+    assert "tokenizer.json" in artifact.files
 
 
 def test_what_decides_the_numbers_is_in_the_config(pair: tuple[RecordedRun, RecordedRun]) -> None:

@@ -47,8 +47,7 @@ class Moment:
         """Whether no rank has the whole adapter."""
         from ..grounding.sharding import Sharding
 
-        sharding = Sharding(self.model)
-        return sharding.synced or not sharding.shares
+        return Sharding(self.model).synced
 
     def adapter_in(self, folder: Path) -> Path | None:
         """Where in a folder that was saved the adapter's files are; `None` without one."""

@@ -178,6 +178,8 @@ def compare_runs(
     evaluated = [Evaluated(label(place), run, _evaluation(run, name, at)) for place, run in enumerate(runs)]
     matched = match(evaluated, common=common)
     sides = [_side(one, answers) for one, answers in zip(evaluated, matched.answers, strict=True)]
+    if not matched.same_set:
+        sides = [replace(side, baseline=None) for side in sides]  # it is over all of its samples
     places = (
         list(itertools.combinations(range(len(sides)), 2))
         if all_pairs
@@ -212,9 +214,8 @@ def _split(runs: Sequence[ReadRun], given: str | None) -> str:
             )
     shared = [name for name in runs[0].splits if all(name in run.splits for run in runs[1:])]
     if not shared:
-        raise ComparisonError(
-            f"the runs have no evaluation set of the same name: {'; '.join(f'{_named(run)}: {_sets(run)}' for run in runs)}."
-        )
+        told = "; ".join(f"{_named(run)}: {_sets(run)}" for run in runs)
+        raise ComparisonError(f"the runs have no evaluation set of the same name: {told}.")
     return "eval" if "eval" in shared else shared[0]
 
 
@@ -329,7 +330,8 @@ def _verdict(sides: Sequence[Side], pair: Pair, *, corrected: bool) -> str:
     first, second = sides[pair.first].label, sides[pair.second].label
     gained, lost = len(pair.gained), len(pair.lost)
     if not gained and not lost:
-        return f"{second} and {first} have the same {pair.both:,} of {pair.samples:,} samples right: nothing tells them apart."
+        same = f"{second} and {first} have the same {pair.both:,} of {pair.samples:,} samples right"
+        return f"{same}: nothing tells them apart."
     value = spelled_p(pair.corrected_p) + (", corrected for the number of comparisons" if corrected else "")
     counts = (
         f"of {pair.samples:,} samples {second} alone has {gained:,} right, {first} alone {lost:,} "
@@ -349,7 +351,7 @@ def _notes(sides: Sequence[Side], at: str) -> list[str]:
     if at == "best" and len(set(counts)) > 1:
         told = ", ".join(f"{side.label} had {count}" for side, count in zip(sides, counts, strict=True))
         notes.append(
-            f"Each run's best evaluation was chosen on these very samples, and more evaluations are more chances: {told}. "
-            "--at last doesn't choose."
+            "Each run's best evaluation was chosen on these very samples, and more evaluations are more chances: "
+            f"{told}. --at last doesn't choose."
         )
     return notes

@@ -322,9 +322,7 @@ def made_answer(sample: Mapping[str, Any], answer: Mapping[str, Any]) -> Answer:
         correct=correct,
         distance=number(answer.get("distance")),
         readable=answers_where or correct,
-        groups={
-            short(name): short(value) for name, value in list(mapping(sample.get("groups")).items())[:MAX_GROUPS]
-        },
+        groups={short(name): short(value) for name, value in list(mapping(sample.get("groups")).items())[:MAX_GROUPS]},
         instruction=text(sample.get("instruction")) or "",
         answer=text(answer.get("answer")) or "",
         target=text(sample.get("target")) or "",

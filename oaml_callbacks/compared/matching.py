@@ -61,8 +61,8 @@ class Matched:
 def match(evaluated: Sequence[Evaluated], *, common: bool) -> Matched:
     """Put several runs' answers side by side.
 
-    Evaluation sets are told by their fingerprints; where a run has none, by the samples themselves: id, instruction and
-    target.
+    Evaluation sets are told by their fingerprints; where a run has none, by the samples themselves: id, instruction
+    and target.
 
     Args:
         evaluated: Two runs or more.
@@ -103,7 +103,9 @@ def match(evaluated: Sequence[Evaluated], *, common: bool) -> Matched:
     else:
         for one, its in zip(evaluated, answers, strict=True):
             if len(its) > len(shared):
-                notes.append(f"{len(its) - len(shared)} samples of {one.label} are left out: not all runs answered them.")
+                notes.append(
+                    f"{len(its) - len(shared)} samples of {one.label} are left out: not all runs answered them."
+                )
     for one, its in zip(evaluated, answers, strict=True):
         counted = one.evaluation.metrics.get("grounding_samples")
         if counted is not None and counted > len(its):

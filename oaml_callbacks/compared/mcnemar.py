@@ -15,8 +15,8 @@ def mcnemar_p(gained: int, lost: int) -> float:
     """The two-sided p value of McNemar's exact test (McNemar 1947, Psychometrika 12: 153-157).
 
     If both sides were equally good, each of the `gained + lost` samples that one side alone has right would go to
-    either of them as a coin falls. The value is the chance of a split as uneven as this one, or more: twice the smaller
-    tail of that binomial distribution, at most 1. It is computed in whole numbers, and exact for any count.
+    either of them as a coin falls. The value is the chance of a split as uneven as this one, or more: twice the
+    smaller tail of that binomial distribution, at most 1. It is computed in whole numbers, and exact for any count.
 
     Args:
         gained: Samples that the second side alone has right.

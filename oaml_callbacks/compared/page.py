@@ -93,8 +93,8 @@ def _verdict(found: Comparison, pair: Pair) -> str:
     low, high = pair.interval
     reach = 1.1 * max(0.05, abs(low), abs(high))
     change = (
-        f"{wording.signed(pair.distance_change)}, mean over the {pair.distance_samples:,} samples with a click in both; "
-        "negative is closer"
+        f"{wording.signed(pair.distance_change)}, mean over the {pair.distance_samples:,} samples with a click in "
+        "both; negative is closer"
     )
     rows = [
         (
@@ -119,8 +119,9 @@ def _difference_bar(found: Comparison, pair: Pair, reach: float) -> str:
     kind = "" if not sure else " better" if pair.difference > 0 else " worse"
     first, second = found.sides[pair.first].label, found.sides[pair.second].label
     return (
-        f'<div class="track{kind}" aria-hidden="true">{_range(low, high)}<i class="at" style="left:{_percent(at)}"></i>'
-        f'<i class="zero"></i></div><div class="ends"><span>{first} better {esc(wording.signed(-reach))}</span>'
+        f'<div class="track{kind}" aria-hidden="true">{_range(low, high)}'
+        f'<i class="at" style="left:{_percent(at)}"></i><i class="zero"></i></div>'
+        f'<div class="ends"><span>{first} better {esc(wording.signed(-reach))}</span>'
         f"<span>0</span><span>{second} better {esc(wording.signed(reach))}</span></div>"
     )
 
@@ -158,8 +159,8 @@ def _accuracies(found: Comparison) -> str:
             ]
         )
     heads = ["run", "step", "accuracy", "95 % interval", "right", "distance", "readable", "base model"]
-    note = '<p class="muted small">The grey mark is the base model. Distances are means over clicks, in shares of the screen.</p>'
-    return _table(heads, rows, text=(0, 3)) + note
+    note = "The grey mark is the base model. Distances are means over clicks, in shares of the screen."
+    return _table(heads, rows, text=(0, 3)) + f'<p class="muted small">{note}</p>'
 
 
 def _run(side: Side) -> str:
@@ -185,7 +186,7 @@ def _groups(found: Comparison) -> str:
                 _head(name),
                 _number(f"{total:,}"),
                 *(_number(wording.share(share.value if share is not None else None)) for share in shares),
-                *(_number(f"+{one[0]} −{one[1]}" if one is not None else wording.NOTHING) for one in changes),
+                *(_number(wording.flips(one)) for one in changes),
             ]
         )
     heads = ["group", "samples", *(side.label for side in found.sides)]
@@ -211,7 +212,10 @@ def _costs(found: Comparison) -> str:
 
 def _settings(found: Comparison) -> str:
     rows = [
-        [f'<th scope="row"><code>{esc(name)}</code></th>', *(f"<td>{esc(wording.setting(value))}</td>" for value in values)]
+        [
+            f'<th scope="row"><code>{esc(name)}</code></th>',
+            *(f"<td>{esc(wording.setting(value))}</td>" for value in values),
+        ]
         for name, values in found.settings.items()
     ]
     return _table(["setting", *(side.label for side in found.sides)], rows, text=range(1 + len(found.sides)))
@@ -220,7 +224,8 @@ def _settings(found: Comparison) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, text: Iterable[int]) -> str:
     left = set(text)
     first = "".join(
-        f'<th scope="col"{"" if place in left else " class=number"}>{esc(head)}</th>' for place, head in enumerate(heads)
+        f'<th scope="col"{"" if place in left else " class=number"}>{esc(head)}</th>'
+        for place, head in enumerate(heads)
     )
     inside = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{first}</tr></thead><tbody>{inside}</tbody></table></div>'

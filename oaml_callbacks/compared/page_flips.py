@@ -62,7 +62,7 @@ class Pictures:
         self.bytes = 0
 
     def of(self, sides: Sequence[Side], place: int) -> str | None:
-        """The sample's screenshot, of the first run whose folder has it; `None` without one, or without room for it."""
+        """The sample's screenshot, of the first run whose folder has it; `None` without one, or without room."""
         if self.count >= MAX_PICTURES:
             return None
         for side in sides:
@@ -98,8 +98,8 @@ def flips(found: Comparison, pair: Pair, pictures: Pictures) -> str:
     if not parts:
         return ""
     legend = (
-        "The blue frame is the target, the letters are where each run clicked: green where that is right, red where it "
-        "isn't."
+        "The blue frame is the target, the letters are where each run clicked: green where that is right, red where "
+        "it isn't."
     )
     return (
         f'<section class="panel differ"><h2>{esc(wording.heading(found, pair))}: where they differ</h2>'
@@ -118,8 +118,8 @@ def _flip(first: Side, second: Side, place: int, picture: str | None) -> str:
     answers = [(side.label, side.answers[place]) for side in (first, second)]
     sample = answers[0][1]
     told = "".join(
-        f'<p><span class="chip {"right" if answer.correct else "wrong"}">{label} {esc(wording.verdict_on(answer))}</span> '
-        f"<code>{esc(wording.answered(answer, MAX_TEXT))}</code></p>"
+        f'<p><span class="chip {"right" if answer.correct else "wrong"}">{label} '
+        f"{esc(wording.verdict_on(answer))}</span> <code>{esc(wording.answered(answer, MAX_TEXT))}</code></p>"
         for label, answer in answers
     )
     asked = cut(" ".join(sample.instruction.split()), MAX_TEXT)

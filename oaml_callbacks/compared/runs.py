@@ -183,9 +183,7 @@ class ReadRun:
         return [one for one in self.evaluations if one.split == split and not one.baseline]
 
 
-def read_runs(
-    references: Sequence[str], *, runs_dir: Path | None = None, wandb_timeout: float = 20
-) -> list[ReadRun]:
+def read_runs(references: Sequence[str], *, runs_dir: Path | None = None, wandb_timeout: float = 20) -> list[ReadRun]:
     """Read runs.
 
     Args:

@@ -10,7 +10,7 @@ from .runs import ReadRun
 MAX_SETTINGS = 200
 """Settings that are told."""
 
-NOT_SET = "–"
+NOT_SET = "\N{EN DASH}"
 """What stands for a setting that a run doesn't have."""
 
 _SAYS_NOTHING = frozenset(

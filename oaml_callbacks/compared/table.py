@@ -136,7 +136,7 @@ def _groups(found: Comparison) -> Table:
             _escaped(name),
             str(next(share.total for share in shares if share is not None)),
             *(wording.share(share.value if share is not None else None) for share in shares),
-            *(f"+{gain[0]} −{gain[1]}" if gain is not None else wording.NOTHING for gain in gains),
+            *(wording.flips(gain) for gain in gains),
         )
     if not names:
         table.add_row("(the samples have no groups)")

@@ -168,7 +168,7 @@ def _gpu(run: Any) -> str | None:
     except Exception:  # noqa: BLE001 - a file that isn't there, in any of W&B's errors
         return None
     name, count = text(metadata.get("gpu"), MAX_NAME), whole(metadata.get("gpu_count"))
-    return f"{count} × {name}" if name and count and count > 1 else name
+    return f"{count} x {name}" if name and count and count > 1 else name
 
 
 def _adapter(api: Any, run: Any) -> str | None:
@@ -236,11 +236,8 @@ class _WandbSource:
         return [row for row in found if STEP_KEY in row]
 
     def answers(self, evaluation: RunEvaluation) -> Sequence[Answer]:
-        name = f"the graded rows of {self.name}"
         if evaluation.baseline:
-            raise RunReferenceError(
-                f"W&B keeps no answers of the base model; the run folder of {self.name} has them."
-            )
+            raise RunReferenceError(f"W&B keeps no answers of the base model; the run folder of {self.name} has them.")
         with tempfile.TemporaryDirectory(prefix="oaml-rows-") as folder:
             return self._rows(evaluation, Path(folder))
 

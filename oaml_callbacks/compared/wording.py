@@ -13,7 +13,7 @@ METHODS = (
     "p: McNemar's exact test, two-sided."
 )
 HOLM = "With several comparisons p values are corrected by Holm's method (1979)."
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 
 
 def share(value: float | None) -> str:
@@ -23,7 +23,12 @@ def share(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """`+0.078`."""
-    return NOTHING if value is None else f"{value:+.3f}".replace("-", "−")
+    return NOTHING if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def flips(counts: tuple[int, int] | None) -> str:
+    """A group's flips: how many were gained, how many lost."""
+    return NOTHING if counts is None else f"+{counts[0]} \N{MINUS SIGN}{counts[1]}"
 
 
 def span(low: float, high: float, *, signs: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ MAX_SETS = 6
 """Evaluation sets of a report."""
 MAX_NAME = 80
 """Characters of a run's name in a report."""
+
+
+def place_of(url: str | None) -> tuple[str, str, str] | None:
+    """Entity, project and run id of a run's address at W&B; `None` of another one."""
+    found = re.search(r"^https?://[^/]+/([^/?#]+)/([^/?#]+)/runs/([^/?#]+)", url or "")
+    return (found[1], found[2], found[3]) if found else None
 
 
 class ReportError(UserError):
@@ -58,6 +65,16 @@ class RunShown:
     name: str
     number: int
     sets: Mapping[str, SetOfRun]
+
+    @property
+    def adapter(self) -> str | None:
+        """What `oaml adapter pull` takes for the adapter of its best evaluation."""
+        name = self.run.adapter
+        if not name:
+            return None
+        place = place_of(self.run.url)
+        whole = name if "/" in name or place is None else f"{place[0]}/{place[1]}/{name}"
+        return one_line(f"{whole}:best")
 
     @property
     def state(self) -> tuple[str, str]:
@@ -150,16 +167,16 @@ def content(runs: Sequence[ReadRun], *, title: str, now: float) -> Content:
     """What a report over these runs says.
 
     Args:
-        runs: The runs, each once.
+        runs: The runs; one that is given twice counts once.
         title: The report's title.
         now: When it is made, in seconds since the epoch.
 
     Raises:
-        ReportError: A run is given twice, or the title is empty.
+        ReportError: The title is empty.
     """
     if not title.strip():
         raise ReportError("the title is empty; --title gives one.")
-    _check_once(runs)
+    runs = _once(runs)
     sets = _sets(runs)
     shared = {split: _most_common_set(runs, split) for split in sets}
     shown = [
@@ -176,14 +193,16 @@ def content(runs: Sequence[ReadRun], *, title: str, now: float) -> Content:
     )
 
 
-def _check_once(runs: Sequence[ReadRun]) -> None:
-    seen: dict[tuple[str, str], ReadRun] = {}
+def _once(runs: Sequence[ReadRun]) -> list[ReadRun]:
+    """Each once: `training_output/*` holds one as `current`, too, and a folder's run may be given by its address."""
+    seen: set[str] = set()
+    found = []
     for run in runs:
-        same = seen.setdefault((run.source, str(run.folder) if run.folder else run.url or run.id), run)
-        if same is not run:
-            raise ReportError(
-                f"{one_line(run.reference)} and {one_line(same.reference)} are the same run: give each once."
-            )
+        places = {str(place) for place in (run.folder, run.url) if place} or {run.id}
+        if not places & seen:
+            found.append(run)
+        seen |= places
+    return found
 
 
 def _names(runs: Sequence[ReadRun]) -> list[str]:
@@ -243,7 +262,10 @@ def _notes(runs: Sequence[ReadRun], shown: Sequence[RunShown], sets: Sequence[st
                 f"rules than the rest ({split}); these figures can't be compared with the others'."
             )
         unknown = [one.name for one in shown if one.sets[split].comparable is None and one.sets[split].last]
-        if unknown and len(runs) > 1:
+        evaluated = [one for one in shown if one.sets[split].last]
+        if len(unknown) == len(evaluated) > 1:
+            notes.append(f"Whether the runs were evaluated on the same samples ({split}) isn't known.")
+        elif unknown and len(evaluated) > 1:
             notes.append(
                 f"On which samples {_listed(unknown)} {'was' if len(unknown) == 1 else 'were'} evaluated ({split}) "
                 "isn't known; whether it compares with the rest isn't, either."

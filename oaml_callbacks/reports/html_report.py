@@ -13,6 +13,9 @@ from .curves import charts
 from .gallery import gallery
 from .one_page import esc, link, one_page
 
+KEPT_ROWS = 12
+"""Rows of a table that isn't parted on paper."""
+
 STYLE = """
 .lead { font-size: 1.12rem; line-height: 1.45; overflow-wrap: anywhere; }
 .made { margin-top: 6px; }
@@ -23,8 +26,9 @@ STYLE = """
               margin: 2px 0; }
 .figures small { color: var(--muted); display: block; font-size: 0.8rem; font-weight: 400; }
 .first th, .first td { background: color-mix(in srgb, var(--accent-soft) 60%, transparent); }
-.runs small, .runs .end { white-space: nowrap; }
-.runs th small { white-space: normal; }
+.runs td small { white-space: nowrap; }
+.runs .end { max-width: 12rem; overflow-wrap: anywhere; }
+.runs .chip { border-radius: 10px; white-space: normal; }
 .runs .key { margin-right: 6px; vertical-align: middle; }
 .runs td small, .runs th small { color: var(--muted); display: block; font-weight: 400; }
 .notes { margin-top: 10px; padding-left: 1.2em; }
@@ -36,6 +40,8 @@ main > .message { margin: 20px 0 0; }
 .shown { margin-bottom: 8px; }
 .keys { margin-bottom: 10px; }
 @media (max-width: 700px) {
+  .runs, .runs tbody { display: block; }
+  .runs .end { max-width: 100%; }
   .runs thead { clip-path: inset(50%); position: absolute; }
   .runs tr { border-top: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 2px 16px; padding: 8px 6px; }
   .runs th, .runs td, .runs th.number, .runs td.number { border: 0; padding: 0; text-align: left; }
@@ -88,13 +94,13 @@ def _of_set(title: str, content: Content, split: str) -> str:
 
 
 def _head(content: Content) -> str:
-    doubt = content.doubt()
+    said = f"{content.outcome()} {content.doubt()}".rstrip()
     notes = "".join(f"<li>{esc(note)}</li>" for note in content.notes)
     return (
         f"<header><h1>{esc(content.title)}</h1>"
         f'<p class="muted small made">{esc(words.day(content.made_at))} · '
         f"{esc(words.times(len(content.runs), 'training run'))} · written by oaml-callbacks</p></header>"
-        f'<p class="lead">{esc(content.outcome())}{f" {esc(doubt)}" if doubt else ""}</p>'
+        f'<p class="lead">{esc(said).replace(" %", "&nbsp;%")}</p>'
         + (f'<div class="message problem"><ul class="notes">{notes}</ul></div>' if notes else "")
     )
 
@@ -141,8 +147,9 @@ def _table(content: Content, split: str) -> str:
         for place, name in enumerate(columns)
     )
     rows = "".join(_row(content, shown, split) for shown in _ordered(content, split))
+    kept = "panel keep" if len(content.runs) <= KEPT_ROWS else "panel"
     return (
-        '<div class="panel"><div class="scroll"><table class="runs">'
+        f'<div class="{kept}"><div class="scroll"><table class="runs">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
     )
 
@@ -240,9 +247,9 @@ def _gallery(content: Content, samples: int) -> str:
 def _adapters(content: Content) -> str:
     rows = [
         f"<li>{esc(shown.name)}{esc(_at_best(content, shown))}"
-        f'<code class="command">oaml adapter pull {esc(shown.run.adapter)}:best</code></li>'
+        f'<code class="command">oaml adapter pull {esc(shown.adapter)}</code></li>'
         for shown in _ordered(content, content.main)
-        if shown.run.adapter
+        if shown.adapter
     ]
     if not rows:
         return ""

@@ -7,18 +7,27 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TypeVar
 
 from ..clean_text import cut, error_text
 from ..opening import has_key, is_offline
+from ..service import end_service
 from .content import ReportError
 
 TIMEOUT = 60.0
 """Seconds that W&B may take to save a report or a workspace."""
 
+TRY_SECONDS = 10
+"""Seconds in which its server must answer at all."""
+
+OLDEST = (0, 4, 8)
+"""The first wandb-workspaces that works beside wandb 0.31; older ones ask for parts of wandb that it no longer has."""
+
 T = TypeVar("T")
 
+_NO_ANSWER = re.compile("busy|did not respond|connection|timed? ?out|unreachable", re.IGNORECASE)
 _EXTRA = 'pip install "oaml-callbacks[report]"'
 
 
@@ -29,14 +38,17 @@ def modules() -> tuple[ModuleType, ModuleType, ModuleType]:
         ReportError: They aren't installed, or don't go with the installed wandb.
     """
     try:
+        installed = version("wandb-workspaces")
+        numbers = tuple(int(number) for number in re.findall(r"\d+", installed)[:3])
+        if numbers < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise ReportError(
+                f"wandb-workspaces {installed} is older than the installed wandb; from {oldest} on it goes with it: "
+                f"{_EXTRA} --upgrade"
+            )
         import wandb_workspaces.reports.v2 as reports
         from wandb_workspaces import expr, workspaces
-    except ImportError as error:
-        if (error.name or "").startswith("wandb_gql"):
-            raise ReportError(
-                f"the installed wandb-workspaces is older than the installed wandb; take a newer one: "
-                f"{_EXTRA} --upgrade"
-            ) from None
+    except (ImportError, PackageNotFoundError) as error:
         raise ReportError(f"this needs the package's extra: {_EXTRA} ({error})") from None
     return reports, workspaces, expr
 
@@ -75,7 +87,10 @@ def asked(ask: Callable[[], T], what: str, *, otherwise: str, seconds: float = T
     errors: list[Exception] = []
 
     def work() -> None:
+        import wandb
+
         try:
+            wandb.Api(timeout=TRY_SECONDS)  # asks whose the key is; the defaults below would wait twice as long
             answers.append(ask())
         except Exception as error:  # noqa: BLE001 - told below, by who waits
             errors.append(error)
@@ -85,10 +100,13 @@ def asked(ask: Callable[[], T], what: str, *, otherwise: str, seconds: float = T
     thread.join(seconds)
     if answers:
         return answers[0]
+    if errors and isinstance(errors[0], ReportError):
+        raise errors[0]
+    if not errors or _NO_ANSWER.search(str(errors[0])):
+        # W&B's own process would go on trying, and hold whoever waits for this one's output.
+        end_service()
     if not errors:
         raise ReportError(f"W&B gave no answer in {seconds:.0f} s: {what} may not be saved. {otherwise}")
-    if isinstance(errors[0], ReportError):
-        raise errors[0]
     raise ReportError(f"W&B did not save {what}: {_told(errors[0])} {otherwise}")
 
 
@@ -96,7 +114,7 @@ def _told(error: Exception) -> str:
     said = str(error)
     if re.search(r"\b(401|403)\b|permission|invalid api key|not logged in", said, re.IGNORECASE):
         return f"whose API key this is may not write there ({cut(said, 200)})."
-    if re.search(r"busy|did not respond|connection|timed? ?out|unreachable", said, re.IGNORECASE):
+    if _NO_ANSWER.search(said):
         return "its server gave no answer. Try again later."
     return f"{error_text(error)[:300]}."
 
@@ -113,9 +131,3 @@ def quiet() -> Iterator[None]:
             del os.environ["WANDB_SILENT"]
         else:
             os.environ["WANDB_SILENT"] = before
-
-
-def place_of(url: str | None) -> tuple[str, str, str] | None:
-    """Entity, project and run id of a run's address; `None` of another one."""
-    found = re.search(r"^https?://[^/]+/([^/?#]+)/([^/?#]+)/runs/([^/?#]+)", url or "")
-    return (found[1], found[2], found[3]) if found else None

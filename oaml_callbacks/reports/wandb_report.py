@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from ..compared.runs import ACCURACY, DISTANCE
 from . import markdown, panels, words
-from .content import HIGH, LOW, PARSED, SAMPLES, Content, ReportError, RunShown
-from .wandb_access import TIMEOUT, asked, modules, place_of, require_account
+from .content import HIGH, LOW, PARSED, SAMPLES, Content, ReportError, RunShown, place_of
+from .wandb_access import TIMEOUT, asked, modules, require_account
 
 MAX_TITLE = 128
 """Characters of a title that W&B takes."""
@@ -130,7 +130,7 @@ def make_report(
     for split in content.sets or [content.main]:
         title = "Latest evaluations" if len(content.sets) < 2 else f"Latest evaluations: {split}"
         blocks += [reports.H2(title), reports.MarkdownBlock(_table(content, split))]
-    if adapters := _adapters(content, places):
+    if adapters := _adapters(content):
         blocks += [reports.H2("Best adapters"), reports.MarkdownBlock(adapters)]
     if links := _links(content):
         blocks += [reports.H2("Look closer"), reports.MarkdownBlock(links)]
@@ -221,15 +221,12 @@ def _table(content: Content, split: str) -> str:
     return markdown.table(head, rows)
 
 
-def _adapters(content: Content, places: Mapping[int, Place]) -> str:
-    lines = []
-    for shown in content.runs:
-        if not shown.run.adapter:
-            continue
-        place = places[shown.number]
-        name = shown.run.adapter if "/" in shown.run.adapter else f"{place.entity}/{place.project}/{shown.run.adapter}"
-        lines.append(f"- {markdown.plain(shown.name)}: {markdown.code(f'oaml adapter pull {name}:best')}")
-    return "\n".join(lines)
+def _adapters(content: Content) -> str:
+    return "\n".join(
+        f"- {markdown.plain(shown.name)}: {markdown.code(f'oaml adapter pull {shown.adapter}')}"
+        for shown in content.runs
+        if shown.adapter
+    )
 
 
 def _links(content: Content) -> str:

@@ -46,13 +46,13 @@ def run_facts(args: TrainingArguments, model: Any, *, name: str | None) -> dict[
 
 
 def _gpu(args: TrainingArguments) -> str | None:
-    """What it trains on, `4 × NVIDIA H100`; `None` for a CPU."""
+    """What it trains on, `4 x NVIDIA H100`; `None` for a CPU."""
     import torch
 
     if args.device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(args.device)
-    return f"{args.world_size} × {name}" if args.world_size > 1 else name
+    return f"{args.world_size} x {name}" if args.world_size > 1 else name
 
 
 def _lora(model: Any) -> dict[str, Any]:

@@ -62,20 +62,13 @@ def write_best(
 
 
 def _section(section: str, keys: Any, comments: Mapping[tuple[str, str], str]) -> list[str]:
-    if not isinstance(keys, dict):
-        return [*_dump({section: keys}), ""]
-    lines = [f"{section}:"] if keys else [f"{section}: {{}}"]
+    if not isinstance(keys, dict) or not keys:
+        return [f"{_inline(section)}: {_inline(keys)}", ""]
+    lines = [f"{_inline(section)}:"]
     for key, value in keys.items():
-        dumped = _dump({key: value})
-        if comment := comments.get((section, key)):
-            dumped[0] += f"  # {comment}"
-        lines += [f"  {line}" for line in dumped]
+        comment = comments.get((section, key))
+        lines.append(f"  {_inline(key)}: {_inline(value)}" + (f"  # {comment}" if comment else ""))
     return [*lines, ""]
-
-
-def _dump(value: Mapping[str, Any]) -> list[str]:
-    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None)
-    return text.rstrip("\n").split("\n")
 
 
 def _inline(value: Any) -> str:

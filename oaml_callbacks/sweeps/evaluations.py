@@ -32,7 +32,9 @@ def evaluations(config: RunConfig) -> int | None:
     if strategy == "epoch":
         epochs = float(given.get("num_train_epochs", DEFAULTS["num_train_epochs"]))
         return None if max_steps > 0 else math.ceil(epochs)
-    every = given.get("eval_steps", given.get("save_steps", given.get("logging_steps", DEFAULTS["logging_steps"])))
+    every: float = given.get(
+        "eval_steps", given.get("save_steps", given.get("logging_steps", DEFAULTS["logging_steps"]))
+    )
     if 0 < every < 1:  # a share of all steps
         return math.ceil(1 / every)
     return math.ceil(max_steps / every) if max_steps > 0 and every else None

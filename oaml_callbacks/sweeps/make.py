@@ -237,8 +237,8 @@ def _text(
     lines += ["", *_method(options), f"method: {options.method}", ""]
     lines += [
         *_comment(
-            "Of each trial the last evaluation counts. best/grounding_accuracy would count the best one, which suits "
-            "load_best_model_at_end; but no trial can be stopped early by it."
+            "bayes takes of each trial its best evaluation. W&B's table shows the last one; the best stands there as "
+            "best/grounding_accuracy."
             if options.metric == "eval/grounding_accuracy"
             else ""
         ),

@@ -87,8 +87,8 @@ def _parameter_problems(key: tuple[str, ...], given: Any) -> Iterator[tuple[tupl
         if "distribution" in given:
             name = given["distribution"]
             hint = did_you_mean(nearest(str(name), distributions))
-            known = hint or f"; expected one of {', '.join(distributions)}"
-            yield (*key, "distribution"), f"there is no distribution {_found(name)}{known}"
+            expected = hint or f"; expected one of {', '.join(distributions)}"
+            yield (*key, "distribution"), f"there is no distribution {_found(name)}{expected}"
         else:
             known = ("value", "values", "min", "max", "distribution", "probabilities", "mu", "sigma", "q")
             hint = did_you_mean([match for name in given for match in nearest(str(name), known)])

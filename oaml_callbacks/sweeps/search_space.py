@@ -132,18 +132,17 @@ class Dimension:
                 raise LookupError(self.name)
             return self.choices[found[0]]
         low, high = self.ends
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise LookupError(self.name)
-        if self.parameter.kind == "int_uniform":
-            unit, lattice = 1.0, (int(low), int(high))
-        elif self.lattice is not None:
-            unit, lattice = self._q, self.lattice
-        else:
+        if self.lattice is None and self.parameter.kind != "int_uniform":
+            if not low <= value <= high:
+                raise LookupError(self.name)
             return float(value)
+        unit, (first, last) = (self._q, self.lattice) if self.lattice is not None else (1, (int(low), int(high)))
         units = round(value / unit)
-        if abs(value / unit - units) > 1e-9 or not lattice[0] <= units <= lattice[1]:
+        if abs(value / unit - units) > 1e-9 or not first <= units <= last:
             raise LookupError(self.name)
-        return units if unit == 1.0 else self._multiple(units)
+        return units if self.lattice is None else self._multiple(units)
 
     def draw(self, dice: Random) -> Any:
         """Draw one by W&B's own distribution, in Optuna's terms."""

@@ -18,7 +18,9 @@ from .sweep_file import Sweep, SweepError
 ASK_SECONDS = 30.0
 """How long the server may take to say what a sweep is, and how long to take a new one."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_PLACE = re.compile(r"(?!\.+$)[\w .-]{1,128}")
 _URL = re.compile(r"https?://[^/]+/([^/]+)/([^/]+)/sweeps/([^/?#]+)")
+_AWAY = ("did not respond", "timed out", "imeout", "onnection refused", "onnection reset", "no such host", "lookup")
 _OVER = ("FINISHED", "CANCELED", "CANCELLED")
 
 T = TypeVar("T")
@@ -70,7 +72,7 @@ def create_sweep(
         SweepError: There's no server to be had, or it refuses.
     """
     _needs_server("starting a sweep", "`oaml sweep local` runs the file without one")
-    content = dict(sweep.content)
+    content = {"program": "oaml", **sweep.content}  # W&B's agent asks for its name, though the command says all
     project = project or content.get("project") or os.environ.get("WANDB_PROJECT")
     entity = entity or content.get("entity") or os.environ.get("WANDB_ENTITY")
     if not project:
@@ -112,7 +114,7 @@ def find_sweep(
 
         api = wandb.Api(timeout=max(1, int(seconds / 2)))
         whose = entity or api.default_entity or ""
-        found = api.sweep(f"{whose}/{project}/{name}")
+        found = api.sweep(f"{whose}/{project}/{name}")  # type: ignore[no-untyped-call]
         return ServerSweep(
             whose, project, name, str(found.state).upper(), _url(whose, project, name), found.config or {}
         )
@@ -123,7 +125,7 @@ def find_sweep(
 def _parts(reference: str, project: str | None, entity: str | None) -> tuple[str | None, str | None, str]:
     at = _URL.match(reference)
     parts = list(at.groups()) if at else reference.strip("/").split("/")
-    if len(parts) > 3 or not _ID.fullmatch(parts[-1]) or not all(parts):
+    if len(parts) > 3 or not _ID.fullmatch(parts[-1]) or not all(_PLACE.fullmatch(part) for part in parts):
         raise SweepError(
             f"{one_line(reference)} is no sweep; expected its id, project/id, entity/project/id or its page's address"
         )
@@ -165,9 +167,13 @@ def _in_time(ask: Callable[[], T], seconds: float, failed: str) -> T:
     if not errors:
         raise SweepError(f"{failed}: W&B's server gave no answer in {seconds:.0f} s. Is it reachable from here?")
     text = str(errors[0])
+    if any(word in text for word in _AWAY):
+        raise SweepError(
+            f"{failed}: W&B's server doesn't answer. Is it reachable from here? ({error_text(errors[0])})"
+        )
     if "ould not find" in text or "not found" in text or "404" in text:
         raise SweepError(f"{failed}: there is no such sweep, or it belongs to others and this key may not see it")
-    if any(word in text for word in ("401", "403", "permission", "denied", "Unauthorized")):
+    if any(word in text for word in ("401", "403", "ermission", "denied", "Unauthorized", "API key")):
         raise SweepError(f"{failed}: this API key may not. `wandb login` with one that may, or give --entity")
     raise SweepError(f"{failed}: {error_text(errors[0])}")
 
@@ -180,7 +186,7 @@ def _url(entity: str, project: str, name: str) -> str | None:
     if not entity:
         return None
     try:
-        base = str(wandb.util.app_url(wandb.setup().settings.base_url))
+        base = str(wandb.setup().settings.app_url).rstrip("/")
     except Exception:  # noqa: BLE001 - an address that can't be told is no reason to fail
         return None
     return f"{base}/{quote(entity)}/{quote(project)}/sweeps/{quote(name)}"

@@ -25,4 +25,4 @@ def _stop_trial() -> None:
         return
     from wandb.sdk.lib.interrupt import interrupt_main
 
-    interrupt_main()
+    interrupt_main()  # type: ignore[no-untyped-call]

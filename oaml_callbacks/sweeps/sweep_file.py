@@ -274,7 +274,11 @@ def grid_size(sweep: Sweep) -> int | None:
     return total
 
 
-_DEFAULTS = {"normal": {"mu": 0.0, "sigma": 1.0}, "log_normal": {"mu": 0.0, "sigma": 1.0}, "beta": {"a": 1, "b": 1}}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "normal": {"mu": 0.0, "sigma": 1.0},
+    "log_normal": {"mu": 0.0, "sigma": 1.0},
+    "beta": {"a": 1, "b": 1},
+}
 
 
 def _parameter(name: str, given: Mapping[str, Any], line: int) -> Parameter:

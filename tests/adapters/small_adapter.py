@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import PretrainedConfig, Trainer, TrainingArguments
 
 from oaml_callbacks import OpenAdaptWandbCallback
 from oaml_callbacks.grounding.metrics import GroundingReport
@@ -30,6 +30,7 @@ class Base(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.line = torch.nn.Linear(1, 1)
+        self.config = PretrainedConfig()
 
     def generate(self) -> None:
         """Never called: `Scripted` doesn't ask."""
@@ -73,7 +74,7 @@ class Counts(OpenAdaptWandbCallback):
 def callback(right: dict[int, int] | None = None, **options: Any) -> OpenAdaptWandbCallback:
     """Ours, with an evaluation that takes no time."""
     return Counts(
-        **{"grounding": Scripted(right or {}), "max_rows": 0, "finish_timeout": 20.0, "start_timeout": 10.0, **options}
+        **{"grounding": Scripted(right or {}), "max_rows": 0, "finish_timeout": 20.0, "start_timeout": 30.0, **options}
     )
 
 

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from oaml_callbacks import OpenAdaptWandbCallback
 from oaml_callbacks.adapters.adapter_files import CARD, CONFIG, WEIGHTS
+from oaml_callbacks.run_folder import layout
 
 from ..loopback import Loopback, Version
 from . import small_adapter
@@ -87,7 +88,7 @@ def without_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Logged:
 
 
 def test_every_checkpoint_is_a_version_the_newest_latest_and_the_best_best(checkpoints: Logged) -> None:
-    assert checkpoints.named("latest").aliases == ["latest", "step-8"]
+    assert sorted(checkpoints.named("latest").aliases) == ["latest", "step-8"]
     assert sorted(checkpoints.named("best").aliases) == ["best", "step-4"]
     assert checkpoints.callback.adapter_artifact == f"someone/clicks/adapter-{checkpoints.callback.run_id}"
 
@@ -157,7 +158,7 @@ def test_the_best_is_linked_to_the_registry_at_the_end(checkpoints: Logged) -> N
 
 
 def test_the_run_folder_tells_of_it(checkpoints: Logged) -> None:
-    run = json.loads((checkpoints.folder / "runs" / str(checkpoints.callback.run_id) / "run.json").read_text())
+    run = json.loads((checkpoints.folder / "runs" / str(checkpoints.callback.run_id) / layout.RUN).read_text())
     assert run["adapter"] == checkpoints.callback.adapter_artifact
     assert run["registry_link"] == checkpoints.callback.registry_link
 
@@ -209,8 +210,8 @@ def test_an_adapter_that_has_not_changed_is_sent_once_and_its_names_move(tmp_pat
 def test_save_strategy_best_and_evaluations_after_the_save_find_their_checkpoint(tmp_path: Path) -> None:
     """At an epoch's end the evaluation follows the save of the same step."""
     done = logged(
-        tmp_path, given={"log_adapter": "best"}, max_steps=-1, num_train_epochs=1, eval_strategy="epoch", save_steps=16,
-        right={16: 4},
+        tmp_path, given={"log_adapter": "best"}, right={16: 4},
+        max_steps=-1, num_train_epochs=1, eval_strategy="epoch", save_steps=16,
     )  # fmt: skip
     (version,) = done.versions
     assert sorted(version.aliases) == ["best", "latest", "step-16"]

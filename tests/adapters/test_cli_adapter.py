@@ -65,7 +65,7 @@ def test_a_pull_says_what_it_is_where_it_is_and_how_it_is_loaded(stored: Stored)
         f"{PLACE}/{NAME}:v1 (best, step-20): a LoRA adapter, r 2, alpha 4, 24 parameters in 2 tensors, for {BASE}\n"
         "accuracy 75.0% of 16 clicks (95 % interval 50.5% to 89.8%), base model 12.5%, step 20\n"
         f"the run: https://wandb.example/{PLACE}/runs/{RUN}\n"
-        f"4 files, 0.7 KB, checked: {DEFAULT}\n"
+        f"4 files, 0.6 KB, checked: {DEFAULT}\n"
         "\n"
         "To load it:\n"
         "\n"

@@ -84,5 +84,12 @@ def write_example(folder: Path) -> None:
         report = evaluated(128, wrong=wrong[:-2], unreadable=wrong[-2:])
         links = {"totals": {"train_runtime": 86.0 + 31 * place, "total_flos": 5.4e15 + 2e14 * place}}
         write(
-            folder / "training_output", run_id, report, name=name, every=120, links=links, sets={"eval": about}, **facts
+            folder / "training_output",
+            run_id,
+            report,
+            name=name,
+            every=120,
+            links=links,
+            sets={"eval": about},
+            **facts,
         )

@@ -55,7 +55,7 @@ def test_every_line_fits_on_80_columns(run: Callable[..., Result], tmp_path: Pat
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "0.875  0.719 to 0.950" in result.stdout  # figures whole, the name cut
-    assert re.search(r"kind: icon +8 +0.625 +0.875 +\+2 −0", result.stdout)
+    assert re.search(r"kind: icon +8 +0.625 +1.000 +\+3 \N{MINUS SIGN}0", result.stdout)
 
 
 def test_flips_are_shown_as_many_as_wanted(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -97,7 +97,13 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
     run: Callable[..., Result], tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     write_pair(tmp_path / "training_output")
-    write(tmp_path / "training_output", "cccc3333", evaluated(24), name="other", sets={"eval": {**SET, "fingerprint": "e"}})
+    write(
+        tmp_path / "training_output",
+        "cccc3333",
+        evaluated(24),
+        name="other",
+        sets={"eval": {**SET, "fingerprint": "e"}},
+    )
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
@@ -108,7 +114,13 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
 
 def test_common_samples_are_compared_when_asked_for(run: Callable[..., Result], tmp_path: Path) -> None:
     write_pair(tmp_path / "training_output")
-    write(tmp_path / "training_output", "cccc3333", evaluated(24), name="other", sets={"eval": {**SET, "fingerprint": "e"}})
+    write(
+        tmp_path / "training_output",
+        "cccc3333",
+        evaluated(24),
+        name="other",
+        sets={"eval": {**SET, "fingerprint": "e"}},
+    )
     result = run("first", "other", "--common")
     assert result.exit_code == 0
     assert result.stdout.startswith("DIFFERENT EVALUATION SETS: all figures are over the 24 samples")
@@ -137,3 +149,21 @@ def test_the_help_says_what_the_exit_codes_are(run: Callable[..., Result]) -> No
     told = " ".join(run("--help").stdout.split())
     assert "Exit codes: 0 compared, whatever came of it; 1 failed; 2 a mistake" in told
     assert "oaml compare lora-8 lora-32 lora-64 --groups" in told
+
+
+def test_the_docs_lines_of_python_run(
+    run: Callable[..., Result], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_example(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("B is better than A: of 128 samples")
+
+
+def test_the_docs_commands_are_ones_that_there_are(run: Callable[..., Result], tmp_path: Path) -> None:
+    write_example(tmp_path)
+    commands = re.findall(r"oaml compare ([^|`\n]*\w)", DOCS.read_text(encoding="utf-8"))
+    assert len(commands) >= 3
+    for command in commands:
+        if not command.startswith("RUN"):
+            assert run(*command.split()).exit_code == 0, command

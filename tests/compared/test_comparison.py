@@ -14,6 +14,7 @@ from oaml_callbacks.compared.comparison import Comparison, ComparisonError, comp
 from oaml_callbacks.compared.matching import DifferentSets
 from oaml_callbacks.compared.mcnemar import difference_interval, holm, mcnemar_p
 from oaml_callbacks.compared.runs import RunReferenceError, read_runs
+from oaml_callbacks.compared.settings import NOT_SET
 from oaml_callbacks.grounding.samples import GroundingSample
 from oaml_callbacks.run_folder import layout
 from oaml_callbacks.wilson import wilson_interval
@@ -171,7 +172,13 @@ def test_runs_that_cannot_be_compared_are_told_why(tmp_path: Path) -> None:
 
 
 def other_set(digest: str = "e" * 64, samples: int = 24, **rules: Any) -> dict[str, Any]:
-    return {"eval": {"fingerprint": digest, "samples": samples, "rules": {**SET["rules"], **rules}}}
+    return {
+        "eval": {
+            "fingerprint": digest,
+            "samples": samples,
+            "rules": {"family": "openadapt", "max_new_tokens": 64, **rules},
+        }
+    }
 
 
 def test_other_samples_are_refused_with_what_differs(tmp_path: Path) -> None:
@@ -199,6 +206,7 @@ def test_common_samples_are_compared_and_loudly_called_so(tmp_path: Path) -> Non
     assert not found.same_set
     assert found.samples == 24
     assert [side.accuracy.correct for side in found.sides] == [12, 23]
+    assert [side.baseline for side in found.sides] == [None, None]  # known over all of their samples alone
     assert found.notes[0].startswith(
         "DIFFERENT EVALUATION SETS: all figures are over the 24 samples that all runs have, of A's 32, B's 24."
     )
@@ -276,7 +284,7 @@ def test_other_ids_of_the_same_samples_are_no_other_samples(tmp_path: Path) -> N
 
 def test_only_settings_that_differ_are_told(tmp_path: Path) -> None:
     write_pair(tmp_path, learning_rate=1e-3, output_dir="elsewhere")
-    assert compared(tmp_path).settings == {"lora_r": [8, 32], "learning_rate": ["–", 1e-3]}
+    assert compared(tmp_path).settings == {"lora_r": [8, 32], "learning_rate": [NOT_SET, 1e-3]}
 
 
 def test_all_of_it_is_to_be_had_as_json(tmp_path: Path) -> None:

@@ -38,9 +38,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./training_output/bbbb2222/", "bbbb2222"),
     ],
 )
-def test_a_run_is_found_by_path_id_name_and_the_beginning_of_its_id(
-    runs: Path, reference: str, expected: str
-) -> None:
+def test_a_run_is_found_by_path_id_name_and_the_beginning_of_its_id(runs: Path, reference: str, expected: str) -> None:
     (run,) = read_runs([reference])
     assert (run.id, run.reference, run.source) == (expected, reference, "folder")
 
@@ -61,7 +59,7 @@ def test_names_and_beginnings_that_several_have_are_told_with_them(runs: Path) -
 
 
 def test_a_misspelt_one_is_answered_with_the_nearest(runs: Path) -> None:
-    with pytest.raises(RunReferenceError, match="there is no run secnd in training_output; did you mean second?"):
+    with pytest.raises(RunReferenceError, match=r"there is no run secnd in training_output; did you mean second\?"):
         read_runs(["secnd"])
     with pytest.raises(RunReferenceError, match="there are aaaa1111, bbbb2222, first, second"):
         read_runs(["xyz"])
@@ -69,7 +67,7 @@ def test_a_misspelt_one_is_answered_with_the_nearest(runs: Path) -> None:
 
 def test_without_any_runs_it_is_said_what_a_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunReferenceError, match="there are no runs in training_output.*entity/project/run_id"):
+    with pytest.raises(RunReferenceError, match=r"there are no runs in training_output.*entity/project/run_id"):
         read_runs(["abc"], runs_dir=Path("training_output"))
 
 

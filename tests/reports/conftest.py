@@ -15,6 +15,13 @@ from ..run_folders import learning, write_run
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 
+LONG = {
+    "url": "https://wandb.ai/acme/clicks/runs/long",
+    "adapter": "adapter-long",
+    "links": {"viewer_url": "http://localhost:8080/viewer.html?run=long", "dashboard_url": "javascript:alert(1)"},
+}
+"""What the run named `long` knows of where it is."""
+
 _app = typer.Typer(pretty_exceptions_enable=False)
 _app.command()(cli_report.report)
 _app.command()(cli_report.workspace)
@@ -48,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     reports = learning(40, 5)
     write_run(folder, "short", reports=reports[:3], name="short")
-    write_run(folder, "long", reports=reports, name="long", links={"url": "https://wandb.ai/acme/clicks/runs/long"})
+    write_run(folder, "long", reports=reports, name="long", links=LONG)
     write_run(folder, "middle", reports=reports[:4], name="middle")
     write_run(folder, "bare", name="bare")
     write_run(folder, "trains", reports=reports[:2], name="trains", outcome=None)

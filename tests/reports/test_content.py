@@ -103,10 +103,15 @@ def test_without_an_evaluation_it_says_so(outcome: str, said: str) -> None:
     assert found.outcome().endswith(said)
 
 
-def test_a_run_that_is_given_twice_is_refused(runs: Path) -> None:
-    twice = read_runs([str(runs / "long"), "long"], runs_dir=runs)
-    with pytest.raises(ReportError, match="are the same run"):
-        content(twice, title="T", now=0)
+def test_a_run_that_is_given_twice_counts_once(runs: Path) -> None:
+    given = [str(runs / "long"), "long", str(runs / "short"), str(runs / "current")]
+    found = content(read_runs(given, runs_dir=runs), title="T", now=0)
+    assert [shown.run.id for shown in found.runs] == ["long", "short", "hostile"]  # `current` is the last one begun
+
+
+def test_a_folder_and_its_address_are_one_run() -> None:
+    url = "https://wandb.ai/acme/clicks/runs/a"
+    assert len(made(run("a", url=url, folder=Path("a")), run("b", url=url)).runs) == 1
 
 
 def test_an_empty_title_is_refused() -> None:

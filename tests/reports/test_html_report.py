@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from oaml_callbacks.reports import gallery
-from oaml_callbacks.reports.gallery import MAX_SHOWN
+from oaml_callbacks.compared.runs import read_runs
+from oaml_callbacks.reports.gallery import MAX_SHOWN, gallery
 
 from ..browser import Watched
 from ..run_folders import learning, write_run
@@ -62,6 +62,10 @@ def test_the_page_has_curves_table_pictures_and_links_and_asks_no_network(
     assert opened.page.locator(".shots img").count() == MAX_SHOWN
     assert opened.page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
     assert opened.page.locator("a", has_text="W&B").get_attribute("href") == "https://wandb.ai/acme/clicks/runs/long"
+    assert "oaml adapter pull acme/clicks/adapter-long:best" in opened.page.locator(".command").all_inner_texts()
+    links = opened.page.locator("a").evaluate_all("(links) => links.map((link) => link.href)")
+    assert "http://localhost:8080/viewer.html?run=long" in links
+    assert not any(address.startswith("javascript:") for address in links)
     assert opened.watched.troubles == []
 
 
@@ -91,6 +95,8 @@ def test_nothing_of_it_lies_beside_the_window(
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto((tmp_path / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    inside = "[...document.querySelectorAll('.scroll')].every((box) => box.scrollWidth <= box.clientWidth)"
+    assert page.evaluate(inside)
     place = Path(os.environ.get("OAML_SCREENSHOTS", tmp_path))
     page.screenshot(path=place / f"report-{width}-{scheme}.png", full_page=True)
     page.close()
@@ -141,9 +147,7 @@ def test_a_run_without_a_last_evaluation_has_a_report(
     assert opened.watched.troubles == []
 
 
-def test_thirty_runs_fit_one_report_and_it_says_which_are_drawn(
-    oaml: Oaml, tmp_path: Path, opened: Opened
-) -> None:
+def test_thirty_runs_fit_one_report_and_it_says_which_are_drawn(oaml: Oaml, tmp_path: Path, opened: Opened) -> None:
     reports = learning(8, 2)
     folders = [write_run(tmp_path, f"run{n:02d}", reports=reports, losses=3) for n in range(30)]
     write(oaml, tmp_path / "report.html", *folders, words=("--samples", "0"))
@@ -154,18 +158,21 @@ def test_thirty_runs_fit_one_report_and_it_says_which_are_drawn(
     assert opened.page.locator("img").count() == 0
 
 
-def test_pictures_stay_within_their_bytes(
-    runs: Path, oaml: Oaml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(oaml, tmp_path / "all.html", runs / "long")
-    found = re.findall(r'src="(data:[^"]+)"', (tmp_path / "all.html").read_text())
-    assert len(found) == MAX_SHOWN
-    limited = gallery.gallery.__kwdefaults__ | {"max_bytes": 3 * max(map(len, found))}
-    monkeypatch.setattr(gallery.gallery, "__kwdefaults__", limited)
-    write(oaml, tmp_path / "some.html", runs / "long")
-    kept = re.findall(r'src="(data:[^"]+)"', (tmp_path / "some.html").read_text())
-    assert 0 < sum(map(len, kept)) <= limited["max_bytes"]
-    assert len(kept) < MAX_SHOWN
+def test_pictures_stay_within_their_bytes(runs: Path) -> None:
+    (run,) = read_runs([str(runs / "long")])
+    evaluation = run.best()
+    assert evaluation is not None
+
+    def pictures(max_bytes: int) -> list[int]:
+        found = gallery(run, evaluation, max_bytes=max_bytes)
+        shots = found.shots if found else []
+        return [len(picture) for shot in shots for picture in re.findall(r'src="(data:[^"]+)"', shot)]
+
+    everything = pictures(10_000_000)
+    assert len(everything) == MAX_SHOWN
+    some = pictures(sum(everything) // 2)
+    assert 0 < sum(some) <= sum(everything) // 2
+    assert pictures(100) == []
 
 
 def test_a_picture_outside_the_run_folder_is_not_shown(runs: Path, oaml: Oaml, tmp_path: Path) -> None:
@@ -193,7 +200,6 @@ def test_a_program_reads_the_same_as_json(runs: Path, oaml: Oaml, tmp_path: Path
     ("words", "said"),
     [
         (("nobody", "--title", "T", "--html", "x.html"), "there is no run nobody"),
-        (("long", "long", "--title", "T", "--html", "x.html"), "give each once"),
         (("long", "--title", " ", "--html", "x.html"), "--title"),
         (("long", "--title", "T", "--html", "."), "is a folder"),
         (("long", "--title", "T", "--samples", "3"), "--samples goes with --html"),

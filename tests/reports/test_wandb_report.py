@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from wandb_workspaces import workspaces
-from wandb_workspaces.reports import v2 as reports
+from wandb_workspaces.reports.v2.interface import Report
 
 from ..loopback import Loopback
 from ..loopback.views import View
@@ -71,7 +71,7 @@ def test_a_saved_report_has_exactly_these_runs_their_curves_and_their_table(sent
     assert f"[plain]({sent.url}/someone/clicks/runs/r1) | 50.0 % at 30 |" in markdown_of(view)
     assert "[viewer](http://localhost:8080/viewer.html?run=r1)" in markdown_of(view)
     # W&B's own reader takes it.
-    assert reports.Report.from_url(told["url"].replace("Ranks-compared", "x")).title == view.title
+    assert Report.from_url(told["url"].replace("Ranks-compared", "x")).title == view.title
 
 
 def test_a_hostile_name_stays_text_in_the_reports_markdown(sent: Loopback, oaml: Oaml) -> None:
@@ -174,13 +174,20 @@ def test_without_a_project_a_workspace_says_what_names_one(oaml: Oaml, offline: 
     assert (ran.code, "--project P" in ran.err) == (2, True)
 
 
-@pytest.mark.slow(30)
-@pytest.mark.newest_only
-@pytest.mark.parametrize("fault", ["refuse", "hang"])
-def test_a_server_that_is_away_is_one_sentence_in_bounded_time(
-    runs: Path, tmp_path: Path, server: Loopback, fault: Any
+def test_a_key_that_wandb_does_not_know_is_told(
+    server: Loopback, oaml: Oaml, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.fault(fault)
+    monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
+    ran = oaml("report", runs / "long", "--title", "T")
+    assert ran.code == 2
+    assert "whose API key this is may not" in ran.err
+    assert "b" * 40 not in ran.err
+
+
+@pytest.mark.slow(15)
+@pytest.mark.newest_only
+def test_a_server_that_is_away_is_one_sentence_in_bounded_time(runs: Path, tmp_path: Path, server: Loopback) -> None:
+    server.fault("hang")
     words = ["report", str(runs / "long"), "--title", "T"]
     ran = subprocess.run(
         [sys.executable, "-m", "oaml_callbacks", *words],
@@ -197,16 +204,15 @@ def test_a_server_that_is_away_is_one_sentence_in_bounded_time(
 
 @pytest.mark.newest_only
 @pytest.mark.parametrize(
-    ("module", "said"),
-    [
-        ("import wandb_gql", "older than the installed wandb"),
-        ("raise ImportError('gone')", 'pip install "oaml-callbacks[report]"'),
-    ],
+    ("version", "said"),
+    [("0.4.0", "wandb-workspaces 0.4.0 is older"), ("0.4.99", 'pip install "oaml-callbacks[report]"')],
 )
-def test_a_wandb_workspaces_that_is_missing_or_too_old_is_told(tmp_path: Path, module: str, said: str) -> None:
-    # What wandb-workspaces 0.4.0 does beside wandb 0.31.
+def test_a_wandb_workspaces_that_is_too_old_or_broken_is_told(tmp_path: Path, version: str, said: str) -> None:
     (tmp_path / "wandb_workspaces").mkdir()
-    (tmp_path / "wandb_workspaces" / "__init__.py").write_text(module)
+    (tmp_path / "wandb_workspaces" / "__init__.py").write_text("import wandb_gql")  # as 0.4.0 does, beside wandb 0.31
+    about = tmp_path / f"wandb_workspaces-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: wandb-workspaces\nVersion: {version}\n")
     ran = subprocess.run(
         [sys.executable, "-m", "oaml_callbacks", "workspace", "--project", "p", "--dry-run"],
         cwd=tmp_path,

@@ -50,7 +50,9 @@ def main(arguments: list[str]) -> int:
     at = _resumed(out) if "--resume" in arguments else 0
     state: Any = SimpleNamespace(global_step=at * EVERY, max_steps=EVALUATIONS * EVERY, epoch=0.0, num_train_epochs=1)
     state.log_history = []
-    folder = RunFolder(out, f"run-{out.name}", {"name": "fake"}, state, resumes=at > 0) if "--wandb" in arguments else None
+    folder = (
+        RunFolder(out, f"run-{out.name}", {"name": "fake"}, state, resumes=at > 0) if "--wandb" in arguments else None
+    )
     if folder is not None:
         folder.describe(project="fake")
         folder.begin(state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,3 @@ def made(folder: Path, *parameters: str, **options: Any) -> Sweep:
 def search(folder: Path, sweep: Sweep, trials: int | None = 3, **options: Any) -> SearchResult:
     """Search with trials that take no time."""
     return run_local(sweep, trials=trials, output_dir=folder / "search", runner=fake, **options)
-
-
-if __name__ == "__main__":
-    search(Path(sys.argv[1]), read_sweep(Path(sys.argv[2])), int(sys.argv[3]))

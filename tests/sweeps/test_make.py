@@ -17,9 +17,7 @@ from oaml_callbacks.sweeps.sweep_file import Parameter, Sweep, SweepError, read_
 from .files import CONFIG
 
 pytestmark = pytest.mark.newest_only
-CONFIGS = sorted(
-    path for path in (Path(__file__).parents[2] / "configs").glob("*.yaml") if "sweep" not in path.stem
-)
+CONFIGS = sorted(path for path in (Path(__file__).parents[2] / "configs").glob("*.yaml") if "sweep" not in path.stem)
 
 
 @pytest.fixture(autouse=True)
@@ -131,8 +129,8 @@ def test_a_wide_range_is_searched_by_its_logarithm(given: str, kind: str) -> Non
 
 def test_the_command_line_changes_every_part() -> None:
     result = run(
-        "run.yaml", "-o", "mine.yaml", "--method", "random", "--metric", "eval/loss", "--param", "r=4,8", "--name", "mine",
-        "--drop", "lora.lora_dropout", "--drop", "lora_alpha", "--no-early-stop", "--run-cap", "50",
+        "run.yaml", "-o", "mine.yaml", "--method", "random", "--metric", "eval/loss", "--param", "r=4,8", "--name",
+        "mine",         "--drop", "lora.lora_dropout", "--drop", "lora_alpha", "--no-early-stop", "--run-cap", "50",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     sweep = read_sweep(Path("mine.yaml"))
@@ -154,7 +152,10 @@ def test_the_command_line_changes_every_part() -> None:
         (["run.yaml", "--param", "lora.r=a..b"], "expected two numbers"),
         (["run.yaml", "--param", "lora.r"], "expected KEY=VALUES"),
         (["run.yaml", "--param", "lora.r=4,[8"], "--param lora.r=4,[8"),
-        (["run.yaml", "--param", "training.weight_decay=0..0.1", "--method", "grid"], "a grid over the continuous range"),
+        (
+            ["run.yaml", "--param", "training.weight_decay=0..0.1", "--method", "grid"],
+            "a grid over the continuous range",
+        ),
         (["run.yaml", "--drop", "lora.bias"], "this isn't searched"),
         (["run.yaml", "--metric", "accuracy"], "nobody logs accuracy"),
         (["run.yaml", "--goal", "minimize"], "looks for the worst eval/grounding_accuracy"),
