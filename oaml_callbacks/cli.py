@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_adapter import app as adapter
 from .cli_common import HELP_OPTIONS
 from .cli_compare import COMPARE_HELP, compare
 from .cli_grounding import app as grounding
+from .cli_openadapt_ml import OPENADAPT_ML_TRAIN_HELP, OPENADAPT_ML_TRAIN_SETTINGS, openadapt_ml_train
 from .cli_report import REPORT_HELP, WORKSPACE_HELP, report, workspace
 from .cli_sweep import app as sweep
 from .cli_train import TRAIN_HELP, train
@@ -28,9 +30,13 @@ app.command(help=TRAIN_HELP, no_args_is_help=True, context_settings={"ignore_unk
 app.command(help=VIEW_HELP)(view)
 app.command(help=COMPARE_HELP, no_args_is_help=True)(compare)
 app.add_typer(sweep)
+app.add_typer(adapter)
 app.command(help=REPORT_HELP, no_args_is_help=True)(report)
 app.command(help=WORKSPACE_HELP)(workspace)
 app.add_typer(grounding)
+app.command("openadapt-ml-train", help=OPENADAPT_ML_TRAIN_HELP, context_settings=OPENADAPT_ML_TRAIN_SETTINGS)(
+    openadapt_ml_train
+)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clean_text import one_line
 from .importance import FEWEST, tendency
+from .rulers import Ruler, fit
 from .search_result import SearchedTrial, rank
-from .search_space import Dimension, SearchSpace, short_names, value_text
+from .search_space import Dimension, SearchSpace, short_names
 from .sweep_file import Goal
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ DPI = 160
 MAX_AXES = 10
 """Parameters in the parallel coordinates; of more, those that mattered most."""
 MAX_NAME = 28
-MAX_CHOICE = 14
-"""Characters of names and of choices; longer ones end in dots."""
+"""Characters of a name; longer ones end in dots."""
 
 _INK, _FAINT, _LINE, _BEST, _FAILED = "#222222", "#6b6b6b", "#d0d0d0", "#0b6e4f", "#c1121f"
+_STOPPED = "#9a9a9a"
+_BESIDE = 0.05  # of an axis' height: how far apart lines through the same choice may lie
 _COLOURS = "viridis_r"  # the best are dark, and stand out on white
 
 
@@ -47,7 +48,7 @@ class Objective:
     @property
     def name(self) -> str:
         """What an axis is called."""
-        return _fit(self.metric.rpartition("/")[2].replace("_", " "), 40)
+        return fit(self.metric.rpartition("/")[2].replace("_", " "), 40)
 
     def rank(self, trial: SearchedTrial) -> tuple[float, float, float, int]:
         """Smaller is better."""
@@ -57,6 +58,16 @@ class Objective:
         """The best of those that ran to their end."""
         done = [trial for trial in trials if trial.state == "finished" and trial.value is not None]
         return min(done, key=self.rank, default=None)
+
+    def window(self, trials: Sequence[SearchedTrial]) -> tuple[float, float]:
+        """What of the values is shown: a hopeless trial doesn't press the others into one line."""
+        sign = 1.0 if self.goal == "maximize" else -1.0
+        ordered = sorted(sign * trial.value for trial in trials if trial.value is not None)
+        best, quarter = ordered[-1], ordered[len(ordered) // 4]
+        worst = max(ordered[0], quarter - 1.5 * (best - quarter))
+        margin = 0.08 * (best - worst) or 0.02 * (abs(best) or 1)
+        low, high = sorted((sign * (worst - margin), sign * (best + margin)))
+        return low, high
 
 
 def draw_search(
@@ -88,7 +99,7 @@ def draw_search(
     left, right = upper.subplots(1, 2, width_ratios=(1.75, 1))
     shades = _Shades([trial.value for trial in trials if trial.value is not None], objective.goal)
     finished = sum(trial.state == "finished" for trial in trials)
-    heading = f"{_fit(title, 60)}: {len(trials)} trials, {finished} to their end"
+    heading = f"{fit(title, 60)}: {len(trials)} trials, {finished} to their end"
     figure.suptitle(heading, x=0.012, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False)
     _draw_course(left, trials, objective, shades)
     _draw_importance(right, trials, space, importance, objective.goal)
@@ -130,6 +141,7 @@ def _draw_course(axes: Axes, trials: Sequence[SearchedTrial], objective: Objecti
         if trial.state == "finished" and trial.value is not None:
             best = trial.value if best is None else pick(best, trial.value)
         steps.append(best)
+    low, high = objective.window(trials)
     there = [(trial.number, step) for trial, step in zip(trials, steps, strict=True) if step is not None]
     if there:
         axes.step(*zip(*there, strict=True), where="post", color=_BEST, linewidth=1.6, alpha=0.55, label="best so far")
@@ -137,29 +149,46 @@ def _draw_course(axes: Axes, trials: Sequence[SearchedTrial], objective: Objecti
         if trial.value is None:
             continue
         ends = [trial.figure(metric, f"grounding_accuracy_{end}") for end in ("low", "high")]
-        if metric.endswith("grounding_accuracy") and None not in ends:
+        if metric.endswith("grounding_accuracy") and None not in ends and low <= trial.value <= high:
             axes.plot([trial.number] * 2, ends, color=_LINE, linewidth=1.6, zorder=1, solid_capstyle="round")  # type: ignore[arg-type]
+        if not low <= trial.value <= high:
+            continue
         if trial.state == "finished":
-            axes.plot(trial.number, trial.value, "o", color=shades(trial.value), markersize=9, zorder=3)
+            marker: dict[str, Any] = (
+                {"marker": "D", "markersize": 8} if trial.own else {"marker": "o", "markersize": 9}
+            )
+            axes.plot(trial.number, trial.value, color=shades(trial.value), zorder=3, **marker)
         else:
-            axes.plot(trial.number, trial.value, "o", color="white", markeredgecolor="#9a9a9a", markersize=7, zorder=3)
-    low, high = axes.get_ylim()
+            axes.plot(trial.number, trial.value, "o", color="white", markeredgecolor=_STOPPED, markersize=7, zorder=3)
+    low, high = _with_intervals(trials, metric, low, high)
+    axes.set_ylim(low, high)
     for trial in trials:
         if trial.value is None:
             axes.plot(trial.number, low, "x", color=_FAILED, markersize=8, clip_on=False, zorder=4)
-    axes.set_ylim(low, high)
-    _note_best_and_own(axes, trials, objective)
+        elif not low <= trial.value <= high:
+            _note_outside(axes, trial, low if trial.value < low else high)
+    _note_best(axes, trials, objective)
     axes.set_xlim(0.4, max(trial.number for trial in trials) + 0.6)
     _whole_ticks(axes, max(trial.number for trial in trials))
     axes.set_xlabel("trial", color=_FAINT)
     axes.set_ylabel(objective.name, color=_FAINT, parse_math=False)
     _legend(axes, trials)
-    _clean(axes, "How the search went")
+    _clean(axes, "How the search went", pad=24)
     axes.grid(axis="y", color="#ececec", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _note_best_and_own(axes: Axes, trials: Sequence[SearchedTrial], objective: Objective) -> None:
+def _with_intervals(trials: Sequence[SearchedTrial], metric: str, low: float, high: float) -> tuple[float, float]:
+    """The same, with room for the intervals of what lies within, and for the best one's number."""
+    if metric.endswith("grounding_accuracy"):
+        there = [trial for trial in trials if trial.value is not None and low <= trial.value <= high]
+        ends = [trial.figure(metric, f"grounding_accuracy_{end}") for trial in there for end in ("low", "high")]
+        inside = [end for end in ends if end is not None]
+        low, high = min([low, *inside]), max([high, *inside])
+    return low - 0.04 * (high - low), high + 0.06 * (high - low)
+
+
+def _note_best(axes: Axes, trials: Sequence[SearchedTrial], objective: Objective) -> None:
     best = objective.best(trials)
     up = 11 if objective.goal == "maximize" else -18
     if best is not None and best.value is not None:
@@ -167,13 +196,18 @@ def _note_best_and_own(axes: Axes, trials: Sequence[SearchedTrial], objective: O
         axes.annotate(
             f"{best.value:.3f}", (best.number, best.value), (0, up), textcoords="offset points", ha="center",
             color=_BEST, fontweight="bold", fontsize=10, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            zorder=4,
         )  # fmt: skip
-    for trial in trials:
-        if trial.own and trial.value is not None:
-            axes.annotate(
-                "the configuration's\nown values", (trial.number, trial.value), (7, -9), textcoords="offset points",
-                ha="left", va="top", color=_FAINT, fontsize=8.5, linespacing=1.1,
-            )  # fmt: skip
+
+
+def _note_outside(axes: Axes, trial: SearchedTrial, edge: float) -> None:
+    """Write a value that lies beyond what is shown at the edge."""
+    assert trial.value is not None
+    below = trial.value < edge
+    axes.annotate(
+        f"{'↓' if below else '↑'} {trial.value:.3f}", (trial.number, edge), (0, 8 if below else -8),
+        textcoords="offset points", ha="center", va="center", color=_FAINT, fontsize=8.5, zorder=3,
+    )  # fmt: skip
 
 
 def _legend(axes: Axes, trials: Sequence[SearchedTrial]) -> None:
@@ -184,14 +218,16 @@ def _legend(axes: Axes, trials: Sequence[SearchedTrial]) -> None:
     point = {"linestyle": "none", "marker": "o"}
     if any(trial.figures for trial in trials if any("accuracy_low" in key for key in trial.figures)):
         kinds.append(("95 % interval", {"color": _LINE, "linewidth": 2}))
+    if any(trial.own for trial in trials):
+        kinds.append(("the configuration's own", {**point, "marker": "D", "color": "#3e4989", "markersize": 5}))
     if "pruned" in states:
-        kinds.append(("stopped early", {**point, "color": "white", "markeredgecolor": "#9a9a9a"}))
+        kinds.append(("stopped early", {**point, "color": "white", "markeredgecolor": _STOPPED}))
     if "failed" in states:
         kinds.append(("failed", {"linestyle": "none", "marker": "x", "color": _FAILED}))
     handles = [Line2D([], [], label=label, **style) for label, style in kinds]
     axes.legend(
-        handles=handles, loc="upper right", bbox_to_anchor=(1.0, 1.125), ncols=len(handles), frameon=False, fontsize=8,
-        labelcolor=_FAINT, handletextpad=0.4, columnspacing=1.0, handlelength=1.3, borderaxespad=0,
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=len(handles), frameon=False, fontsize=8.5,
+        labelcolor=_FAINT, handletextpad=0.5, columnspacing=1.4, handlelength=1.3, borderaxespad=0, borderpad=0,
     )  # fmt: skip
 
 
@@ -199,7 +235,7 @@ def _draw_importance(
     axes: Axes, trials: Sequence[SearchedTrial], space: SearchSpace, importance: Mapping[str, float], goal: Goal
 ) -> None:
     """A bar for each parameter."""
-    _clean(axes, "What mattered")
+    _clean(axes, "What mattered", pad=24)
     if not importance:
         axes.axis("off")
         axes.text(0.0, 0.9, f"Fewer than {FEWEST} trials say nothing of it.", color=_FAINT, transform=axes.transAxes)
@@ -213,7 +249,7 @@ def _draw_importance(
         found = tendency(trials, which[name], goal)
         # Above its bar: names are long.
         axes.text(
-            0.008, place - 0.3, _fit(short[name], MAX_NAME), color=_INK, fontsize=9.5, va="bottom", parse_math=False
+            0.008, place - 0.3, fit(short[name], MAX_NAME), color=_INK, fontsize=9.5, va="bottom", parse_math=False
         )
         if found is not None:
             axes.text(1, place - 0.3, f"{found} is better", color=_FAINT, fontsize=8.5, va="bottom", ha="right")
@@ -237,18 +273,19 @@ def _draw_parallel(
     from matplotlib.patheffects import withStroke
 
     told = [trial for trial in trials if trial.value is not None and trial.values]
-    values = [trial.value for trial in told if trial.value is not None]
-    low, high = min(values), max(values)
-    ruler = _Ruler.of_numbers(low - 0.04 * (high - low), high + 0.04 * (high - low), log=False)
-    rulers = [*(_Ruler.of(dimension, told) for dimension in dimensions), ruler]
+    ruler = Ruler.of_numbers(*objective.window(told), log=False)
+    rulers = [*(Ruler.of(dimension, told) for dimension in dimensions), ruler]
     short = short_names([each.name for each in dimensions])
-    labels = [*(_fit(short[each.name], MAX_NAME) for each in dimensions), objective.name]
+    labels = [*(fit(short[each.name], MAX_NAME) for each in dimensions), objective.name]
     best = objective.best(told)
     # The worst first, so that the better ones lie above them.
     for trial in sorted(told, key=objective.rank, reverse=True):
         assert trial.value is not None
         points = [each.place(trial.values.get(dim.name)) for each, dim in zip(rulers[:-1], dimensions, strict=True)]
-        heights = [*points, rulers[-1].place(trial.value)]
+        beside = _BESIDE * ((told.index(trial) + 0.5) / len(told) - 0.5)
+        chosen = [dim.parameter.values is not None for dim in dimensions]
+        points = [point + beside * is_choice for point, is_choice in zip(points, chosen, strict=True)]
+        heights = [*points, ruler.place(trial.value)]
         pruned = trial.state != "finished"
         style: dict[str, Any] = {"color": shades(trial.value), "linewidth": 1.8, "alpha": 0.9}
         if pruned:
@@ -291,94 +328,10 @@ def _curve(heights: Sequence[float]) -> tuple[list[float], list[float]]:
     return (xs, ys) if xs else ([0.0], [heights[0]])
 
 
-class _Ruler:
-    """Where a value stands on an axis, 0-1, and what is written beside it."""
-
-    def __init__(self, ticks: list[tuple[float, str]], place: Any) -> None:
-        self.ticks, self._place = ticks, place
-
-    def place(self, value: Any) -> float:
-        """The value's height."""
-        return float(self._place(value))
-
-    @classmethod
-    def of(cls, dimension: Dimension, trials: Sequence[SearchedTrial]) -> _Ruler:
-        """A parameter's."""
-        if dimension.parameter.values is not None:
-            return cls.of_choices(dimension.parameter.values)
-        if dimension.parameter.kind.endswith(("normal", "beta")):  # without ends: as far as the trials went
-            numbers = [float(trial.values[dimension.name]) for trial in trials if dimension.name in trial.values]
-            low, high = min(numbers), max(numbers)
-        else:
-            low, high = dimension.ends
-            whole = dimension.lattice
-            if whole is not None:
-                q = dimension.parameter.q or 1
-                low, high = whole[0] * q, whole[1] * q
-        return cls.of_numbers(low, high, log=dimension.log)
-
-    @classmethod
-    def of_choices(cls, values: Sequence[Any]) -> _Ruler:
-        """Choices at equal distances: numbers in their order, others in the file's."""
-        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-        ordered = sorted(values) if numeric else list(values)
-        count = len(ordered)
-        at = [0.5] if count == 1 else [0.04 + 0.92 * index / (count - 1) for index in range(count)]
-        step = math.ceil(count / 12)
-        ticks = [(at[index], _fit(value_text(ordered[index]), MAX_CHOICE)) for index in range(0, count, step)]
-        keys = [repr(value) for value in ordered]
-        return cls(ticks, lambda value: at[keys.index(repr(value))] if repr(value) in keys else 0.5)
-
-    @classmethod
-    def of_numbers(cls, low: float, high: float, *, log: bool) -> _Ruler:
-        """A range; on a logarithmic scale with ticks at 1, 2, 5, 10, …"""
-        if not low < high:
-            return cls([(0.5, value_text(float(low)))], lambda value: 0.5)
-        if log and low > 0:
-            start, span = math.log(low), math.log(high) - math.log(low)
-            marks = _log_ticks(low, high)
-
-            def place(value: Any) -> float:
-                return (math.log(max(float(value), low)) - start) / span
-        else:
-            from matplotlib.ticker import MaxNLocator
-
-            marks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
-
-            def place(value: Any) -> float:
-                return (float(value) - low) / (high - low)
-
-        places = max((len(f"{mark:.4g}".partition(".")[2]) for mark in marks if abs(mark) >= 1e-2), default=0)
-        texts = [_number_text(mark) if log else f"{mark:.{places}f}" for mark in marks]
-        return cls([(place(mark), text) for mark, text in zip(marks, texts, strict=True)], place)
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for steps in ((1,), (1, 3), (1, 2, 5)):
-        ticks = [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
-        ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-        if len(ticks) >= 4:
-            return ticks[:: math.ceil(len(ticks) / 10)]
-    return ticks or [low, high]
-
-
-def _number_text(value: float) -> str:
-    if value != 0 and (abs(value) < 1e-2 or abs(value) >= 1e5):
-        mantissa, _, exponent = f"{value:.3e}".partition("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:.4g}"
-
-
 def _shown(space: SearchSpace, importance: Mapping[str, float]) -> list[Dimension]:
     """The parameters that get an axis, in the file's order."""
     wanted = list(importance)[:MAX_AXES] if importance else [each.name for each in space.dimensions][:MAX_AXES]
     return [each for each in space.dimensions if each.name in wanted]
-
-
-def _fit(text: str, length: int) -> str:
-    text = one_line(text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _whole_ticks(axes: Axes, last: int) -> None:
@@ -386,8 +339,8 @@ def _whole_ticks(axes: Axes, last: int) -> None:
     axes.set_xticks(range(1, last + 1, step))
 
 
-def _clean(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11.5, color=_INK, pad=10, fontweight="bold")
+def _clean(axes: Axes, title: str, pad: float) -> None:
+    axes.set_title(title, loc="left", fontsize=11.5, color=_INK, pad=pad, fontweight="bold")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

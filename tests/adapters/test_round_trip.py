@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,21 @@ def test_the_printed_lines_load_the_adapter_that_was_logged_bit_for_bit(
     run_id = callback.run_id
     callback.close()
     trained = _logits(model, batch)
-    print("DBG", [(v.name, v.aliases, v.committed) for v in server.versions], server.operations)
 
-    result = CliRunner().invoke(
-        app, ["pull", f"{server.runs[run_id].entity}/{server.runs[run_id].project}/{run_id}", "--json"]
-    )
+    run = server.runs[run_id]
+    result = CliRunner().invoke(app, ["pull", f"{run.entity}/{run.project}/{run_id}", "--to", "pulled"])
     assert result.exit_code == 0, result.stderr
-    pulled = json.loads(result.stdout)
+    code = result.stdout.partition("To load it:")[2]
+    assert code.count("model = ") == 2
     printed: dict[str, Any] = {}
-    exec("\n".join([*pulled["imports"], *pulled["load"]]), printed)
+    exec(textwrap.dedent(code), printed)
 
     assert torch.equal(_logits(printed["model"], batch), trained)
     base = AutoModelForImageTextToText.from_pretrained(builders.BASE)
     assert not torch.equal(_logits(base, batch), trained)
     # The processor came along, and writes what the model was trained on.
     messages = [{"role": "user", "content": "Click"}]
-    assert load_processor(pulled["folder"]).apply_chat_template(messages) == processor.apply_chat_template(messages)
+    assert load_processor("pulled").apply_chat_template(messages) == processor.apply_chat_template(messages)
 
 
 def _logits(model: Any, batch: dict[str, Any]) -> Any:

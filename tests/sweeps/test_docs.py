@@ -20,6 +20,7 @@ BLOCKS = re.findall(r"^( *)```(\w*)\n(.*?)^ *```", PAGE, flags=re.S | re.M)
 
 
 def blocks(language: str, holding: str) -> str:
+    found: str
     (found,) = [text for _, kind, text in BLOCKS if kind == language and holding in text]
     return found
 

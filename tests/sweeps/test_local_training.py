@@ -17,10 +17,21 @@ from oaml_callbacks.sweeps.sweep_file import read_sweep
 from oaml_callbacks.testing import read_run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SHORT = (
-    "--max-steps 2 --eval-steps 1 --save-steps 1 --logging-steps 1 --per-device-train-batch-size 2 "
-    "demo_data.train_samples=4 demo_data.eval_samples=4 grounding.baseline=false"
-).split()
+SHORT = [
+    "--max-steps",
+    "2",
+    "--eval-steps",
+    "1",
+    "--save-steps",
+    "1",
+    "--logging-steps",
+    "1",
+    "--per-device-train-batch-size",
+    "2",
+    "demo_data.train_samples=4",
+    "demo_data.eval_samples=4",
+    "grounding.baseline=false",
+]
 
 
 def oaml(folder: Path, *arguments: str) -> Any:
@@ -33,6 +44,7 @@ def oaml(folder: Path, *arguments: str) -> Any:
 
 
 def sweep(folder: Path) -> Path:
+    command = ["oaml", "train", str(CONFIGS / "demo.yaml"), *SHORT, "--wandb", "${args_no_hyphens}"]
     lines = [
         "name: small",
         "method: random",
@@ -40,13 +52,14 @@ def sweep(folder: Path) -> Path:
         "parameters:",
         "  training.learning_rate: {distribution: log_uniform_values, min: 1e-4, max: 1e-2}",
         "  lora.lora_dropout: {min: 0.0, max: 0.1}",
-        f"command: {json.dumps(['oaml', 'train', str(CONFIGS / 'demo.yaml'), *SHORT, '--wandb', '${args_no_hyphens}'])}",
+        f"command: {json.dumps(command)}",
     ]
     path = folder / "sweep.yaml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
+@pytest.mark.newest_only
 @pytest.mark.slow(seconds=45)
 def test_real_trainings_are_searched_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the command, with W&B offline; and without W&B, which changes no number."""
