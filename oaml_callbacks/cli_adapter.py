@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +103,7 @@ def pull(  # noqa: PLR0917  # called by typer alone
     debug: Debug = False,
 ) -> None:
     """Fetch an adapter; see `PULL_HELP`."""
-    with _told_errors(debug), _progress() as begun:
+    with _told_errors(debug), _terminated_as_interrupted(), _progress() as begun:
         from .adapters.pull import pull_adapter
 
         pulled = pull_adapter(name, to, base=base, overwrite=overwrite, timeout=timeout, begun=begun)
@@ -179,14 +181,30 @@ def _told_errors(debug: bool) -> Iterator[None]:
 
 
 @contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: what is half written is deleted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _progress() -> Iterator[Callable[[StoredAdapter], Callable[[int], None]]]:
     """A bar on stderr, on a terminal alone, from when the adapter is found."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield lambda _: lambda _: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
         asking = bar.add_task("asking W&B", total=None)
 
         def begun(stored: StoredAdapter) -> Callable[[int], None]:

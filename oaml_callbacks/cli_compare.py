@@ -90,4 +90,4 @@ def compare(  # noqa: PLR0917  # called by typer alone
 
             from .compared.table import print_comparison
 
-            print_comparison(found, Console(), flips=flips, groups=groups)
+            print_comparison(found, Console(emoji=False), flips=flips, groups=groups)

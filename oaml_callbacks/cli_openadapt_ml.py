@@ -26,7 +26,10 @@ Examples:
   oaml openadapt-ml-train --config qwen3vl.yaml --capture recording --goal "Log in" --wandb-project clicks
   WANDB_MODE=offline oaml openadapt-ml-train --config synthetic.yaml --no-unsloth --wandb
 
-Needs pip install "openadapt-ml[training]==0.17.*" "oaml-callbacks[wandb,trl]"; --capture needs openadapt-capture too.
+It needs both packages, and --capture needs openadapt-capture:
+
+\b
+  pip install "openadapt-ml[training]==0.17.*" "oaml-callbacks[wandb,trl]"
 
 Exit codes: 0 trained; 1 failed; 2 a mistake in the arguments, the configuration or the data; 130 interrupted.
 """
@@ -35,7 +38,7 @@ OPENADAPT_ML_TRAIN_SETTINGS = {**HELP_OPTIONS, "ignore_unknown_options": True}
 
 def openadapt_ml_train(  # noqa: PLR0917  # called by typer alone
     arguments: Annotated[
-        list[str], typer.Argument(metavar="--config CONFIG.yaml ...", help="openadapt-ml's own options.")
+        list[str], typer.Argument(metavar="OPENADAPT-ML-OPTIONS", help="Its own options, --config at least.")
     ],
     wandb: Annotated[bool, typer.Option("--wandb", help="Track the run in Weights & Biases.")] = False,
     wandb_project: Annotated[
@@ -54,7 +57,8 @@ def openadapt_ml_train(  # noqa: PLR0917  # called by typer alone
     """Train; see `OPENADAPT_ML_TRAIN_HELP`."""
     with told_errors(debug, failed="the training failed"), ExitStack() as stack:
         log_to_stderr()
-        from .openadapt_ml import OpenAdaptMLError, run_train_script
+        from .openadapt_ml import OpenAdaptMLError
+        from .openadapt_ml_command import run_train_script
 
         tracked = wandb or wandb_project is not None
         if not tracked and (eval_jsonl is not None or eval_steps is not None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,19 +105,10 @@ def report(  # noqa: PLR0917  # called by typer alone
 
 def _page(found: Content, out: Path, samples: int) -> dict[str, Any]:
     from .reports.html_report import html_report
-    from .reports.one_page import esc
+    from .reports.one_page import esc, write_one_page
 
-    if out.is_dir():
-        fail(f"--html {out} is a folder; expected the name of a file, {out / 'report.html'}.")
-    text = html_report(found, samples=samples)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(out)  # whoever looks sees the old page or the new one
-    finally:
-        beside.unlink(missing_ok=True)
-    return {"html": str(out), "bytes": len(text.encode()), "iframe": IFRAME.format(address=esc(out.name))}
+    size = write_one_page(html_report(found, samples=samples), out)
+    return {"html": str(out), "bytes": size, "iframe": IFRAME.format(address=esc(out.name))}
 
 
 def _saved(found: Content, entity: str | None, project: str | None) -> dict[str, Any]:

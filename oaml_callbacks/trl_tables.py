@@ -18,7 +18,7 @@ def prompts_as_text(trainer: Any) -> None:
         trainer: TRL's `GRPOTrainer` or `RLOOTrainer`. Any other, or a version that keeps its prompts elsewhere, is
             left as it is.
     """
-    logs = getattr(trainer, "_logs", None)
+    logs: Any = getattr(trainer, "_logs", None)
     kept = logs.get("prompt") if isinstance(logs, dict) else None
     if isinstance(kept, deque) and not isinstance(kept, _Texts):
         logs["prompt"] = _Texts(map(_text, kept), maxlen=kept.maxlen)

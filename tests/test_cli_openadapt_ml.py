@@ -144,7 +144,9 @@ def test_a_package_that_is_missing_is_named(oaml: Run, monkeypatch: pytest.Monke
 
 def test_the_help_lists_its_own_options() -> None:
     script = Path(sys.modules["openadapt_ml"].__path__[0], "scripts", "train.py").read_text()
-    own = set(re.findall(r'^ +"(--[a-z-]+)"', script, flags=re.M)) | set(re.findall(r'argument\("(--[a-z-]+)"', script))
+    own = set(re.findall(r'^ +"(--[a-z-]+)"', script, flags=re.M)) | set(
+        re.findall(r'argument\("(--[a-z-]+)"', script)
+    )
     assert {"--config", "--jsonl"} <= own
     # `--use-unsloth` is the default, and changes nothing.
     assert own - {"--use-unsloth"} <= set(re.findall(r"--[a-z-]+", OPENADAPT_ML_TRAIN_HELP))

@@ -14,12 +14,13 @@ from PIL import Image
 from oaml_callbacks import OpenAdaptWandbCallback
 from oaml_callbacks.errors import UserError
 from oaml_callbacks.grounding import read_sft_rows
-from oaml_callbacks.openadapt_ml import OpenAdaptMLError, evaluation_rows, openadapt_ml_tracking, sft_config
+from oaml_callbacks.openadapt_ml import OpenAdaptMLError, evaluation_rows, openadapt_ml_tracking
+from oaml_callbacks.openadapt_ml_hooks import sft_config
 from oaml_callbacks.processors import has_torchvision
 
 from . import builders
 
-pytest.importorskip("trl", reason="TRL is an optional dependency")
+trl = pytest.importorskip("trl", reason="TRL is an optional dependency")
 trl_trainer = pytest.importorskip("openadapt_ml.training.trl_trainer", reason="openadapt-ml is installed by make")
 
 
@@ -55,7 +56,6 @@ def config(folder: Path, **options: Any) -> Any:
 
 def looked_up() -> list[Any]:
     """What the context replaces, as it is now."""
-    import trl
     from transformers import AutoProcessor
 
     return [
@@ -146,15 +146,9 @@ def test_it_says_when_there_is_nothing_to_evaluate_on(
     def fails(*args: Any) -> None:
         raise OSError("the disk is gone")
 
+    monkeypatch.setattr(trl.SFTTrainer, "save_model", fails)
     callback = OpenAdaptWandbCallback()
-    with (
-        pytest.raises(OSError, match="the disk is gone"),
-        openadapt_ml_tracking(callback) as trainings,
-        monkeypatch.context() as patched,
-    ):
-        import transformers
-
-        patched.setattr(transformers.Trainer, "save_model", fails)
+    with pytest.raises(OSError, match="the disk is gone"), openadapt_ml_tracking(callback) as trainings:
         trl_trainer.train_from_jsonl(str(rows / "train.jsonl"), config(offline))
     assert looked_up() == before
     assert (trainings.begun, trainings.checkpoints) == (1, [])
@@ -179,11 +173,11 @@ def test_a_model_of_unsloths_is_trained_too(rows: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(rows)
     monkeypatch.delenv("OPENADAPT_DISABLE_UNSLOTH")
     monkeypatch.setenv("WANDB_DISABLED", "true")  # transformers 4 reports to all that is installed
-    from trl import SFTConfig
-
     # It has no `use_cpu` there, and TRL's default is bfloat16, which a CPU is refused.
-    stock = SFTConfig.__init__
-    monkeypatch.setattr(SFTConfig, "__init__", lambda self, **given: stock(self, **given, use_cpu=True, bf16=False))
+    stock = trl.SFTConfig.__init__
+    monkeypatch.setattr(
+        trl.SFTConfig, "__init__", lambda self, **given: stock(self, **given, use_cpu=True, bf16=False)
+    )
     with openadapt_ml_tracking(None) as trainings:
         trl_trainer.train_from_jsonl(str(rows / "train.jsonl"), config(rows))
     assert trainings.states[0].global_step == 2
@@ -208,6 +202,21 @@ def test_names_outside_openadapt_ml_are_its_own_between_trainings() -> None:
     before = looked_up()
     with openadapt_ml_tracking(None):
         assert looked_up()[2:] == before[2:]
+
+
+def test_once_its_trainer_is_made_trl_is_as_it_was(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training takes hours, in which others may use TRL."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    before, during = looked_up(), []
+
+    class Looks(OpenAdaptWandbCallback):
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            during.append(looked_up())
+            super().on_train_begin(*args, **kwargs)
+
+    with openadapt_ml_tracking(Looks(grounding=None)):
+        trl_trainer.train_from_jsonl(str(rows / "train.jsonl"), config(rows))
+    assert [names[2:] for names in during] == [before[2:]]
 
 
 def test_what_others_put_there_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,12 +286,10 @@ def test_a_trainer_that_was_changed_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_share_of_warm_up_steps_is_kept(tmp_path: Path) -> None:
-    from trl import SFTConfig
-
     given = {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False}
-    made = sft_config(SFTConfig)(warmup_ratio=0.25, **given)
+    made = sft_config(trl.SFTConfig)(warmup_ratio=0.25, **given)
     assert made.get_warmup_steps(40) == 10
-    assert sft_config(SFTConfig)(**given).get_warmup_steps(40) == 0
+    assert sft_config(trl.SFTConfig)(**given).get_warmup_steps(40) == 0
 
 
 def test_evaluation_rows_may_come_in_each_form(rows: Path) -> None:

@@ -1,7 +1,8 @@
-"""docs/openadapt-ml.md: every snippet and command in it runs, with openadapt-ml's own functions, and so does its diff."""
+"""docs/openadapt-ml.md: its snippets, its command and its diff run, with openadapt-ml's own functions."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import json
@@ -20,7 +21,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from oaml_callbacks import OpenAdaptWandbCallback, open_runs, openadapt_ml
+from oaml_callbacks import open_runs, openadapt_ml_hooks
 from oaml_callbacks.cli_openadapt_ml import OPENADAPT_ML_TRAIN_SETTINGS, openadapt_ml_train
 from oaml_callbacks.grounding import read_sft_rows
 from oaml_callbacks.sft import SFTCollator
@@ -28,7 +29,7 @@ from oaml_callbacks.testing import RecordedRun, read_run
 
 from . import builders
 
-pytest.importorskip("trl", reason="TRL is an optional dependency")
+trl = pytest.importorskip("trl", reason="TRL is an optional dependency")
 trl_trainer = pytest.importorskip("openadapt_ml.training.trl_trainer", reason="openadapt-ml is installed by make")
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -89,26 +90,25 @@ def test_from_python(place: Path) -> None:
 
 def test_the_diff_is_all_that_openadapt_ml_needs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Applied to a copy of its two files, and trained with."""
-    import trl
-
-    import openadapt_ml as package
     from transformers import AutoProcessor
 
-    (folder,) = package.__path__
+    folder = Path(trl_trainer.__file__).parents[1]
     for name in ("training/trl_trainer.py", "scripts/train.py"):
         copy = place / "copy" / "openadapt_ml" / name
         copy.parent.mkdir(parents=True)
-        copy.write_text(Path(folder, name).read_text(encoding="utf-8"), encoding="utf-8")
+        copy.write_text((folder / name).read_text(encoding="utf-8"), encoding="utf-8")
     patch = str(DOCS / "openadapt-ml.diff")
-    subprocess.run(["git", "apply", "--unidiff-zero", patch], cwd=place / "copy", check=True, timeout=60)
+    subprocess.run(["git", "apply", patch], cwd=place / "copy", check=True, timeout=60)
     assert '"--wandb"' in (place / "copy" / "openadapt_ml" / "scripts" / "train.py").read_text()
-    changed = _module("changed_trl_trainer", place / "copy" / "openadapt_ml" / "training" / "trl_trainer.py", monkeypatch)
+    changed = _module(
+        "changed_trl_trainer", place / "copy" / "openadapt_ml" / "training" / "trl_trainer.py", monkeypatch
+    )
     script = _module("changed_script", place / "copy" / "openadapt_ml" / "scripts" / "train.py", monkeypatch)
     for name in ("TRLTrainingConfig", "train_from_jsonl"):
         monkeypatch.setattr(script, name, getattr(changed, name))
     # What today's transformers, and a machine without torchvision, need beside it.
-    monkeypatch.setattr(trl, "SFTConfig", openadapt_ml.sft_config(trl.SFTConfig))
-    loaded = openadapt_ml._without_torchvision(AutoProcessor.from_pretrained)
+    monkeypatch.setattr(trl, "SFTConfig", openadapt_ml_hooks.sft_config(trl.SFTConfig))
+    loaded = openadapt_ml_hooks.without_torchvision(AutoProcessor.from_pretrained)
     monkeypatch.setattr(AutoProcessor, "from_pretrained", staticmethod(loaded))
     script.main("run.yaml", jsonl_path="train.jsonl", wandb_project="proposed", eval_jsonl="eval.jsonl")
     run = read(place)
@@ -164,15 +164,15 @@ class Screens:
 
     def collect_rollout(self, agent_fn: Callable[[Any], Any], **_: Any) -> list[Any]:
         from openadapt_ml.training.grpo.trainer import ActionParseError
-        from openadapt_types import BenchmarkAction, BenchmarkObservation
 
+        types: Any = importlib.import_module("openadapt_types")
         buffer = io.BytesIO()
         Image.open(self._picture).save(buffer, "PNG")
-        seen = BenchmarkObservation(screenshot=buffer.getvalue())
+        seen = types.BenchmarkObservation(screenshot=buffer.getvalue())
         try:
             action = agent_fn(seen)
         except ActionParseError:  # the tiny model wasn't trained on this prompt
-            action = BenchmarkAction(type="done" if self._asked % 2 else "wait")  # two alike would cancel out
+            action = types.BenchmarkAction(type="done" if self._asked % 2 else "wait")  # two alike would cancel out
         self._asked += 1
         return [SimpleNamespace(observation=seen, action=action, reward=float(self._asked % 2))]
 
@@ -208,11 +208,12 @@ def test_its_grpo_trainer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Collector(GRPORolloutCollector):  # type: ignore[misc]
         def __init__(self, config: Any, task_configs: Any = None) -> None:
-            self._config, self._task_configs, self._adapter = config, {}, None
+            self._config, self._adapter = config, None
+            self._task_configs: dict[str, Any] = {}
             self._env = Screens(row["images"][0], "Click.")
 
     monkeypatch.setattr(grpo, "GRPORolloutCollector", Collector)
-    loaded = openadapt_ml._without_torchvision(AutoProcessor.from_pretrained)
+    loaded = openadapt_ml_hooks.without_torchvision(AutoProcessor.from_pretrained)
     monkeypatch.setattr(AutoProcessor, "from_pretrained", staticmethod(loaded))
     monkeypatch.setattr(grpo, "_load_model_and_processor", _with_whole_types(grpo._load_model_and_processor))
     config = GRPOConfig(
@@ -250,4 +251,3 @@ def test_what_is_mended_in_trl() -> None:
     trainer = SimpleNamespace(_logs={})
     exec(block("prompts_as_text(trainer)"), {"trainer": trainer})
     assert trainer._logs == {}
-    assert OpenAdaptWandbCallback.__name__ in PAGE

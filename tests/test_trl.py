@@ -17,7 +17,7 @@ from oaml_callbacks.trl_tables import prompts_as_text
 
 from . import builders
 
-pytest.importorskip("trl", reason="TRL is an optional dependency")
+trl = pytest.importorskip("trl", reason="TRL is an optional dependency")
 
 
 def test_sft_of_a_vision_model_has_one_run_with_grounding(screens: Path, offline: Path) -> None:
@@ -51,7 +51,6 @@ def test_sft_of_a_vision_model_has_one_run_with_grounding(screens: Path, offline
 def test_grpo_of_a_vision_model_has_its_completions_and_ours_in_one_run(screens: Path, offline: Path) -> None:
     """TRL writes its table straight to the run that is open."""
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
 
     from oaml_callbacks.grounding import parse_action
 
@@ -65,10 +64,10 @@ def test_grpo_of_a_vision_model_has_its_completions_and_ours_in_one_run(screens:
 
     processor, model = builders.trained()
     callback = OpenAdaptWandbCallback(grounding=builders.evaluator(screens, 2), baseline=False)
-    trainer = GRPOTrainer(
+    trainer = trl.GRPOTrainer(
         model=model,
         reward_funcs=readable,
-        args=GRPOConfig(
+        args=trl.GRPOConfig(
             output_dir=str(offline / "out"),
             report_to="wandb",
             max_steps=2,
@@ -86,7 +85,7 @@ def test_grpo_of_a_vision_model_has_its_completions_and_ours_in_one_run(screens:
             gradient_checkpointing=False,
             disable_tqdm=True,
             # On 0.24 512 by default, which cuts image tokens off.
-            **({"max_prompt_length": None} if "max_prompt_length" in GRPOConfig.__dataclass_fields__ else {}),
+            **({"max_prompt_length": None} if "max_prompt_length" in trl.GRPOConfig.__dataclass_fields__ else {}),
         ),
         train_dataset=dataset,
         eval_dataset=dataset,

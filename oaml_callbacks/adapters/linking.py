@@ -45,6 +45,6 @@ def link_adapter(source: str, target: str, *, timeout: float = LINK_SECONDS) -> 
         return LinkedAdapter(path, link(path, target, timeout=left))
     except RegistryError as error:
         # W&B's own limit may be met a moment before ours.
-        if time.monotonic() >= deadline or "respond in time" in str(error):
-            raise ServerError(f"{error} Try again later; --timeout gives it longer.") from None
+        if time.monotonic() >= deadline or "did not respond in time" in str(error):
+            raise ServerError(f"{str(error).rstrip('.')}. Try again later; --timeout gives it longer.") from None
         raise

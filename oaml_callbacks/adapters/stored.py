@@ -204,12 +204,13 @@ def answered(ask: Callable[[], T], seconds: float, what: str) -> T:
     thread.join(seconds)
     if answers:
         return answers[0]
-    if not errors:
-        raise ServerError(f"W&B gave no answer about {what} in {seconds:.0f} s. Try again later.")
+    # W&B's own limit may be met a moment before ours.
+    if not errors or "did not respond in time" in str(errors[0]):
+        raise ServerError(f"W&B gave no answer about {what} in {max(1.0, seconds):.0f} s. Try again later.")
     error = errors[0]
     if isinstance(error, (AdapterError, ServerError)):
         raise error
-    status, said = _status(error), one_line(str(error))
+    status, said = _status(error), one_line(str(error)).rstrip(".")
     if status in (401, 403):
         raise AdapterError(
             f"W&B refuses (status {status}): whose API key this is may not read {what}. Expected one of who owns it "

@@ -174,6 +174,10 @@ def compare_runs(
     """
     if len(runs) < 2:
         raise ComparisonError(f"two runs or more can be compared, found {len(runs)}.")
+    at = at.strip()
+    runs, twice = _once(runs)
+    if len(runs) < 2:
+        raise ComparisonError(f"{' and '.join(twice[0])} are the same run; two runs or more can be compared.")
     name = _split(runs, split)
     evaluated = [Evaluated(label(place), run, _evaluation(run, name, at)) for place, run in enumerate(runs)]
     matched = match(evaluated, common=common)
@@ -190,7 +194,22 @@ def compare_runs(
     pairs = [replace(pair, corrected_p=value) for pair, value in zip(pairs, corrected, strict=True)]
     pairs = [replace(pair, verdict=_verdict(sides, pair, corrected=len(pairs) > 1)) for pair in pairs]
     notes = [*matched.notes, *_notes(sides, at)]
+    notes += [f"{first} and {other} are the same run, which is compared once." for first, other in twice]
     return Comparison(name, at, sides, pairs, matched.same_set, notes, differing_settings(runs))
+
+
+def _once(runs: Sequence[ReadRun]) -> tuple[list[ReadRun], list[tuple[str, str]]]:
+    """Each run once, and the references of those given twice: `training_output/*` has the last one as `current`, too.
+
+    A run's folder and its twin at W&B count as two.
+    """
+    known: dict[Any, ReadRun] = {}
+    twice = []
+    for run in runs:
+        first = known.setdefault(run.folder or run.url or (run.source, run.id), run)
+        if first is not run:
+            twice.append((one_line(first.reference), one_line(run.reference)))
+    return list(known.values()), twice
 
 
 def label(place: int) -> str:
@@ -228,7 +247,7 @@ def _named(run: ReadRun) -> str:
 
 
 def _evaluation(run: ReadRun, split: str, at: str) -> RunEvaluation:
-    wanted = at.strip().removeprefix("step").strip()
+    wanted = at.removeprefix("step").strip()
     of_set = [one for one in run.evaluations if one.split == split]
     if wanted == "best":
         found = run.best(split)

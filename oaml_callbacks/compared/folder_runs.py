@@ -44,19 +44,28 @@ _METRICS = {
 """What the viewer calls the metrics, and their plain names."""
 
 
-def read_folder(reference: str) -> ReadRun | None:
+class NoRunFolder(RunReferenceError):
+    """A folder without a run in it: something else may be called so."""
+
+
+def read_folder(reference: str, there: FolderRuns) -> ReadRun | None:
     """The run whose folder is at this path; `None` if there is no such folder.
 
+    Args:
+        reference: The path.
+        there: The runs that are known by id: one of these goes before a folder that happens to be called so.
+
     Raises:
-        RunReferenceError: The folder is none of a run, or holds several.
+        NoRunFolder: There is no run in the folder.
+        RunReferenceError: The folder is W&B's own, or holds several runs.
     """
     if not reference:
         return None
     path = Path(os.path.expanduser(reference))
     if not os.path.isdir(path):  # a Path's own method raises for a name that is too long
         return None
-    if not _is_path(reference) and FolderRuns(None).has(reference):
-        return None  # a folder that happens to be called as a run is
+    if not _is_path(reference) and there.has(reference):
+        return None
     runs = Runs(path)
     found = runs.all()
     if not found:
@@ -65,7 +74,7 @@ def read_folder(reference: str) -> ReadRun | None:
                 f"{one_line(reference)} is W&B's own folder, which is not read. Send it with `wandb sync` and name "
                 "the run as entity/project/run_id, or give its run folder (training_output/RUN_ID)."
             )
-        raise RunReferenceError(
+        raise NoRunFolder(
             f"{one_line(reference)} is no run folder: trainings with OpenAdaptWandbCallback write one for each run, "
             f"{layout.RUNS_DIR}/RUN_ID."
         )
@@ -131,7 +140,8 @@ class FolderRuns:
     def names(self) -> list[str]:
         """What the runs are called: ids, paths below the folder, and names."""
         known = self._all()
-        return list(dict.fromkeys([*(run.key for run, _, _ in known), *(name for _, _, name in known if name)]))
+        names = [*(run.key for run, _, _ in known), *(name for _, _, name in known if name)]
+        return list(dict.fromkeys(map(one_line, names)))
 
     def _all(self) -> list[tuple[Run, str, str]]:
         if self._known is None:

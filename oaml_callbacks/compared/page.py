@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..clean_text import one_line
-from ..errors import UserError
-from ..reports.one_page import esc, link, one_page
+from ..reports.one_page import esc, link, one_page, write_one_page
 from . import wording
 from .comparison import SIGNIFICANT, Comparison, Pair, Side
 from .page_flips import FLIPS_STYLE, Pictures, flips
@@ -34,16 +33,12 @@ tbody th .small { font-weight: 400; }
 """
 
 
-class PageError(UserError):
-    """A page that can't be written where it was wanted."""
-
-
 def write_page(found: Comparison, path: Path) -> str:
     """Write the page.
 
     Args:
         found: The comparison.
-        path: Where to; its folder must be there.
+        path: Where to; its folder is made.
 
     Returns:
         What of it is in the page, in words.
@@ -52,12 +47,8 @@ def write_page(found: Comparison, path: Path) -> str:
         PageError: It can't be written there.
     """
     pictures = Pictures()
-    text = page(found, pictures)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PageError(f"--html {path}: {error.strerror or error}. Name a file in a folder that is there.") from None
-    return f"{len(text.encode()) / 2**20:.1f} MB, {pictures.count} pictures"
+    size = write_one_page(page(found, pictures), path)
+    return f"{size / 1e6:.1f} MB, {pictures.count} picture{'' if pictures.count == 1 else 's'}"
 
 
 def page(found: Comparison, pictures: Pictures | None = None) -> str:
@@ -76,7 +67,8 @@ def page(found: Comparison, pictures: Pictures | None = None) -> str:
     body.append(_section("What the training cost", _costs(found)))
     if found.settings:
         body.append(_section("What differs in the settings", _settings(found)))
-    body += [flips(found, pair, pictures) for pair in found.pairs]
+    for place, pair in enumerate(found.pairs):
+        body.append(flips(found, pair, pictures, pairs_left=len(found.pairs) - place))
     said = [*notes, wording.METHODS, *([wording.HOLM] if len(found.pairs) > 1 else [])]
     body.append(f'<section class="muted small">{"".join(f"<p>{esc(one)}</p>" for one in said)}</section>')
     return one_page(title, "\n".join(body), style=STYLE + FLIPS_STYLE)

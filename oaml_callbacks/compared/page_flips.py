@@ -20,8 +20,8 @@ MAX_PICTURES = 80
 """Screenshots in a page."""
 MAX_BYTES = 8_000_000
 """Bytes of all of them together, as they stand in the page."""
-MAX_FLIPS = 2000
-"""Samples that a page lists of each kind."""
+MAX_FLIPS = 4000
+"""Samples that a page lists, of all pairs and of both kinds."""
 SIDE = 720
 """Pixels of a picture's longer side."""
 MAX_TEXT = 400
@@ -61,10 +61,32 @@ class Pictures:
         self.count = 0
         self.bytes = 0
 
-    def of(self, sides: Sequence[Side], place: int) -> str | None:
-        """The sample's screenshot, of the first run whose folder has it; `None` without one, or without room."""
-        if self.count >= MAX_PICTURES:
-            return None
+    def of(self, sides: Sequence[Side], places: Sequence[int], *, pairs_left: int) -> dict[int, str]:
+        """The screenshots of some samples, by their places: as many as this pair's part of the room that is left.
+
+        Args:
+            sides: The two runs. A screenshot is of the first whose folder has it.
+            places: The samples, those that matter most first.
+            pairs_left: How many pairs share the room, this one included.
+        """
+        most = self.count + -(-(MAX_PICTURES - self.count) // pairs_left)
+        most_bytes = self.bytes + (MAX_BYTES - self.bytes) // pairs_left
+        found: dict[int, str] = {}
+        for place in places[: 2 * MAX_PICTURES]:  # where one can't be shown the next one may
+            if self.count >= most:
+                break
+            address = self._address(sides, place)
+            if address is None:
+                continue
+            if self.bytes + len(address) > most_bytes:
+                break
+            self.count += 1
+            self.bytes += len(address)
+            found[place] = address
+        return found
+
+    @staticmethod
+    def _address(sides: Sequence[Side], place: int) -> str | None:
         for side in sides:
             relative = side.answers[place].picture
             if side.run.folder is None or not relative:
@@ -74,26 +96,28 @@ class Pictures:
             except (Problem, OSError) as error:
                 logger.info("A picture isn't in the page: %s", error_text(error))
                 continue
-            address = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-            if self.bytes + len(address) > MAX_BYTES:
-                return None
-            self.count += 1
-            self.bytes += len(address)
-            return address
+            return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
         return None
 
 
-def flips(found: Comparison, pair: Pair, pictures: Pictures) -> str:
-    """A section with the samples that one side of a pair alone has right; empty where there are none."""
+def flips(found: Comparison, pair: Pair, pictures: Pictures, *, pairs_left: int = 1) -> str:
+    """A section with the samples that one side of a pair alone has right; empty where there are none.
+
+    Args:
+        found: The comparison.
+        pair: One of its pairs.
+        pictures: The page's.
+        pairs_left: How many pairs share what room for pictures is left, this one included.
+    """
     first, second = found.sides[pair.first], found.sides[pair.second]
     # Both kinds get pictures, also where one of them would take all that there is room for.
-    places = [*_in_turn(pair.gained, pair.lost)]
-    shots = {place: picture for place in places if (picture := pictures.of((first, second), place)) is not None}
+    shots = pictures.of((first, second), _in_turn(pair.gained, pair.lost), pairs_left=pairs_left)
+    listed = max(1, MAX_FLIPS // (2 * len(found.pairs)))
     parts = []
     for side, kind in ((second, pair.gained), (first, pair.lost)):
         if kind:
-            items = "".join(_flip(first, second, place, shots.get(place)) for place in kind[:MAX_FLIPS])
-            more = f"<p>and {len(kind) - MAX_FLIPS:,} more</p>" if len(kind) > MAX_FLIPS else ""
+            items = "".join(_flip(first, second, place, shots.get(place)) for place in kind[:listed])
+            more = f"<p>and {len(kind) - listed:,} more; --json has all</p>" if len(kind) > listed else ""
             parts.append(f"<h3>{side.label} alone is right: {len(kind):,}</h3><ul class='flips'>{items}</ul>{more}")
     if not parts:
         return ""

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..best import rank
 from ..clean_text import one_line
 from ..errors import UserError
 from ..suggest import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from .folder_runs import FolderRuns
 
 ACCURACY = "grounding_accuracy"
 DISTANCE = "grounding_distance"
@@ -22,7 +25,7 @@ MAX_RUNS = 100
 MAX_NAMED = 5
 """Runs that a message names."""
 
-_PART = r"[^/\s:?#]{1,128}"
+_PART = r"(?!\.{1,2}(?:/|$)|~)[^/\s:?#]{1,128}"
 _WANDB_URL = re.compile(rf"https?://[^/\s]+/({_PART})/({_PART})/runs/({_PART})(?:[/?#].*)?")
 _WANDB_PATH = re.compile(rf"(?:({_PART})/)?({_PART})/(?:runs/)?({_PART})")
 
@@ -200,11 +203,14 @@ def read_runs(references: Sequence[str], *, runs_dir: Path | None = None, wandb_
     """
     if len(references) > MAX_RUNS:
         raise RunReferenceError(f"{len(references)} runs are more than the {MAX_RUNS} that are read at once.")
-    return [_read(reference, runs_dir, wandb_timeout) for reference in references]
+    from .folder_runs import FolderRuns
+
+    there = FolderRuns(runs_dir)
+    return [_read(reference, there, wandb_timeout) for reference in references]
 
 
-def _read(reference: str, runs_dir: Path | None, wandb_timeout: float) -> ReadRun:
-    from .folder_runs import FolderRuns, read_folder
+def _read(reference: str, there: FolderRuns, wandb_timeout: float) -> ReadRun:
+    from .folder_runs import NoRunFolder, read_folder
     from .wandb_runs import read_wandb_run
 
     shown = one_line(reference)
@@ -214,13 +220,23 @@ def _read(reference: str, runs_dir: Path | None, wandb_timeout: float) -> ReadRu
         raise RunReferenceError(
             f"{shown} is no address of a W&B run: those are https://wandb.ai/ENTITY/PROJECT/runs/RUN_ID."
         )
-    if (run := read_folder(reference)) is not None:
-        return run
-    there = FolderRuns(runs_dir)
+    without: NoRunFolder | None = None
+    try:
+        if (run := read_folder(reference, there)) is not None:
+            return run
+    except NoRunFolder as error:  # W&B's own API makes an empty ENTITY/PROJECT/RUN_ID below WANDB_DIR
+        without = error
     if (run := there.find(reference)) is not None:
         return run
     if found := _WANDB_PATH.fullmatch(reference):
-        return read_wandb_run(reference, *found.groups(), timeout=wandb_timeout)
+        try:
+            return read_wandb_run(reference, *found.groups(), timeout=wandb_timeout)
+        except RunReferenceError as error:
+            if without is None:
+                raise
+            raise RunReferenceError(f"{without} And as a run of W&B's: {error}") from error
+    if without is not None:
+        raise without
     names = there.names()
     if not names:
         raise RunReferenceError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..secrets import redacted
 from .runs import ReadRun
 
 MAX_SETTINGS = 200
@@ -40,7 +41,9 @@ def differing_settings(runs: Sequence[ReadRun]) -> dict[str, list[Any]]:
         for name, values in found.items()
         if not (name.startswith(("oaml.config.", "peft_config.")) and _plain_name(name) in plain)
     }
-    return dict(list(told.items())[:MAX_SETTINGS])
+    # The package's own writing has left secrets out; W&B's other runs may have some.
+    shown: dict[str, list[Any]] = redacted(dict(list(told.items())[:MAX_SETTINGS]))
+    return shown
 
 
 def _plain_name(name: str) -> str:

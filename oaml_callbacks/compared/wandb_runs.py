@@ -85,8 +85,14 @@ def _require_access(name: str) -> None:
         )
 
 
-def _asked(ask: Callable[[], T], seconds: float, name: str) -> T:
+def _asked(ask: Callable[[], T], seconds: float, name: str, *, absent: str = "") -> T:
     """What W&B answers, in bounded time.
+
+    Args:
+        ask: Asks.
+        seconds: How long it may take.
+        name: What it is about, for the error.
+        absent: What is said where W&B has no such thing; the default is about a run.
 
     Raises:
         RunReferenceError: It has none, refuses, doesn't answer, or what `ask` raises of that kind.
@@ -101,7 +107,8 @@ def _asked(ask: Callable[[], T], seconds: float, name: str) -> T:
             raise error.__cause__ from None
         if "ould not find run" in str(error) or "not found" in str(error).lower():
             raise RunReferenceError(
-                f"W&B has no run {name}, or whose API key this is may not see it. Expected entity/project/run_id: the "
+                absent
+                or f"W&B has no run {name}, or whose API key this is may not see it. Expected entity/project/run_id: the "
                 "id stands at the end of its address, and is not its name."
             ) from None
         raise RunReferenceError(f"{error} A run folder can be given instead, if there is one.") from error
@@ -244,14 +251,12 @@ class _WandbSource:
     def _rows(self, evaluation: RunEvaluation, folder: Path) -> list[Answer]:
         name = f"run_{self.run.id}_graded_rows"
         place, what = f"{self.run.entity}/{self.run.project}/{name}:latest", f"the graded rows of {self.name}"
-        try:
-            artifact = _asked(lambda: self.api.artifact(place), self.timeout, what)
-            entries = _asked(lambda: artifact.manifest.entries, self.timeout, what)
-        except RunReferenceError as error:
-            raise RunReferenceError(
-                f"W&B has no graded rows of {self.name} ({one_line(name)}), which a training sends when it ends, and "
-                f"without them runs can't be compared sample by sample: {error}"
-            ) from error
+        absent = (
+            f"W&B has no graded rows of {self.name} ({one_line(name)}), which a training sends when it ends; without "
+            "them runs can't be compared sample by sample. A run folder can be given instead, if there is one."
+        )
+        artifact = _asked(lambda: self.api.artifact(place), self.timeout, what, absent=absent)
+        entries = _asked(lambda: artifact.manifest.entries, self.timeout, what)
         steps = []
         for which in ("best", "last"):
             file = f"{fit_file_name(evaluation.split)}_{which}.jsonl"

@@ -57,7 +57,7 @@ def title(found: Comparison) -> str:
         "best": "the best evaluation of each run",
         "last": "the last evaluation of each run",
         "base": "the base model of each run",
-    }.get(found.at.strip(), f"step {found.sides[0].evaluation.step}")
+    }.get(found.at, f"step {found.sides[0].evaluation.step}")
     return f"{one_line(found.split)}: {which}, {found.samples:,} samples"
 
 

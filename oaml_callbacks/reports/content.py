@@ -127,7 +127,10 @@ class Content:
             return f"Nothing was evaluated {'yet' if waiting else 'in ' + self._runs()}."
         metrics = evaluation.metrics
         # A run alone is called by its name; of several it is said which.
-        who = self.best.name if len(self.runs) == 1 else f"The best of {self._runs()}, {self.best.name},"
+        others = [shown for shown in self.runs if shown.sets[self.main].comparable is False]
+        ranked = len(self.runs) - len(others)
+        of = f"{self._runs()}" if not others else f"the {words.times(ranked, 'run')} that can be compared"
+        who = self.best.name if ranked == 1 else f"The best of {of}, {self.best.name},"
         chance = f"95 % interval {words.interval(metrics.get(LOW), metrics.get(HIGH))}, " if LOW in metrics else ""
         samples = f"{chance}{words.times(int(metrics[SAMPLES]), 'sample')}" if SAMPLES in metrics else chance[:-2]
         around = f" ({samples})" if samples else ""

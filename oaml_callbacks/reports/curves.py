@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..compared.runs import ACCURACY, DISTANCE, RunEvaluation, RunReferenceError
 from ..keys import STEP_KEY
@@ -24,7 +24,8 @@ def charts(content: Content) -> str:
     At most as many runs are drawn as can be told apart: those with the best evaluations.
     """
     drawn = _drawn(content)
-    last = max((step for shown in drawn for step in _steps(shown)), default=0.0)
+    histories = {shown.number: _history(shown) for shown in drawn}
+    last = max((step for shown in drawn for step in _steps(shown, histories[shown.number])), default=0.0)
     rows: list[tuple[str, list[str]]] = []
     for split in content.sets:
         name = "" if len(content.sets) == 1 else f" ({split})"
@@ -39,7 +40,6 @@ def charts(content: Content) -> str:
             *_panel(f"Distance from the target{name}", "Mean, in shares of the screen; lower is better.", distance),
         ]
         rows.append(("tall", panels))
-    histories = {shown.number: _history(shown) for shown in drawn}
     panels = []
     for title, key in (("Training loss", LOSS), ("Learning rate", RATE)):
         lines = [
@@ -143,16 +143,16 @@ def _point(evaluation: RunEvaluation | None, metric: str) -> tuple[float, float]
     return (float(evaluation.step), value) if evaluation is not None and value is not None else None
 
 
-def _history(shown: RunShown) -> Sequence[dict[str, float]]:
+def _history(shown: RunShown) -> Sequence[Mapping[str, float]]:
     try:
-        return [dict(row) for row in shown.run.history]
+        return shown.run.history
     except RunReferenceError:
         return []
 
 
-def _logged(rows: Sequence[dict[str, float]], key: str) -> list[tuple[float, float]]:
+def _logged(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
     return [(row[STEP_KEY], row[key]) for row in rows if key in row and math.isfinite(row[key]) and STEP_KEY in row]
 
 
-def _steps(shown: RunShown) -> list[float]:
-    return [float(one.step) for one in shown.run.evaluations] + [row[STEP_KEY] for row in _history(shown)[-1:]]
+def _steps(shown: RunShown, history: Sequence[Mapping[str, float]]) -> list[float]:
+    return [float(one.step) for one in shown.run.evaluations] + [row[STEP_KEY] for row in history[-1:]]

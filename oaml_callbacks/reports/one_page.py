@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import os
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from ..clean_text import clean_text
+from ..errors import UserError
 from ..links import LinkError, check_url
 from ..viewer.pages import page_path
 
@@ -89,6 +92,38 @@ def one_page(title: str, body: str, *, style: str = "", scripts: Sequence[str] =
         f"<style>{_base()}{STYLE}{style}</style>\n"
         f"</head>\n<body>\n<main>\n{body}\n</main>\n{modules}</body>\n</html>\n"
     )
+
+
+class PageError(UserError):
+    """A page that can't be written where it was wanted."""
+
+
+def write_one_page(text: str, out: Path) -> int:
+    """Write a page to where `--html` says; whoever looks sees the old one or the new one.
+
+    Args:
+        text: The page.
+        out: Where to; its folder is made.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        PageError: It can't be written there.
+    """
+    if out.is_dir():
+        raise PageError(f"--html {out} is a folder; expected the name of a file, {out / 'report.html'}.")
+    data, beside = text.encode(), out.with_name(f".{out.name[:200]}.{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise PageError(f"--html {out}: {error.strerror or error}. Name a file that can be written.") from None
+    return len(data)
 
 
 def esc(text: object) -> str:

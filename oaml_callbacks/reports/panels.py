@@ -72,7 +72,7 @@ def others(reports: ModuleType) -> Sequence[Any]:
 
 
 def evaluation_loss(reports: ModuleType) -> Any:
-    """The evaluations' loss, and the gradients' norm."""
+    """The evaluations' loss."""
     return _line(reports, "Evaluation loss", ["eval/loss"], None)
 
 

@@ -116,9 +116,7 @@ def _check_project(entity: str, project: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    bad = next(
-        (letter for letter in name if unicodedata.category(letter) in ("So", "Sk", "Sm", "Sc", "Cs", "Cc")), None
-    )
+    bad = next((letter for letter in name if unicodedata.category(letter) in _REFUSED), None)
     if bad is not None or not name.strip() or len(name) > MAX_NAME:
         why = f"has {bad!r} in it" if bad is not None else f"has {len(name)} characters"
         raise ReportError(f"the workspace's name {why}; W&B takes 1 to {MAX_NAME} letters, no emoji and no symbols.")

@@ -121,7 +121,9 @@ class Runs:
     def _below(self) -> Iterator[tuple[str, Path]]:
         if _is_run(self.folder):
             yield _as_text(self.folder.name), self.folder
-            return
+            if _is_own(self.folder):
+                return
+            # openadapt-ml's trainer writes its log straight into its output folder, which may hold our runs too.
         waiting, looked = deque([("", self.folder, 0)]), 0
         while waiting:
             prefix, folder, depth = waiting.popleft()

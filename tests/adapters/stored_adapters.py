@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ class Stored:
             version.__dict__.update(values)
 
 
-def tree(folder: Path) -> Mapping[str, bytes]:
+def tree(folder: Path) -> dict[str, bytes]:
     """All files below a folder with their contents."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()

@@ -33,7 +33,7 @@ def test_the_printed_lines_load_the_adapter_that_was_logged_bit_for_bit(
     )
     batch = next(iter(trainer.get_eval_dataloader()))
     trainer.train()
-    run_id = callback.run_id
+    run_id = callback.run_id or ""
     callback.close()
     trained = _logits(model, batch)
 

@@ -12,13 +12,14 @@ import typer
 from typer.testing import CliRunner, Result
 
 from oaml_callbacks.cli_compare import COMPARE_HELP, compare
+from oaml_callbacks.run_folder import layout
 
 from .examples import SET, answered, evaluated, sample, write, write_example, write_pair
 
 pytestmark = pytest.mark.newest_only
 
 DOCS = Path(__file__).parents[2] / "docs" / "compare.md"
-HOSTILE = "<script>alert(1)</script>\x1b[31m[bold red]{0}\u202e"
+HOSTILE = "<script>alert(1)</script>\x1b[31m[bold red]{0}:gear:\u202e"
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command(help=COMPARE_HELP, no_args_is_help=True)(compare)
@@ -79,7 +80,37 @@ def test_json_is_all_that_stands_on_stdout(run: Callable[..., Result], tmp_path:
 
 def test_a_difference_that_may_be_chance_is_no_failure(run: Callable[..., Result], tmp_path: Path) -> None:
     write_pair(tmp_path / "training_output")
-    assert run("first", "first").exit_code == 0
+    write(tmp_path / "training_output", "cccc3333", evaluated(32, wrong=range(11)), name="third")
+    assert run("first", "third").exit_code == 0
+
+
+def test_a_run_that_is_given_twice_is_compared_once(run: Callable[..., Result], tmp_path: Path) -> None:
+    write_pair(tmp_path / "training_output")
+    given = sorted((tmp_path / "training_output").iterdir())  # as the shell gives training_output/*
+    assert [one.name for one in given] == ["aaaa1111", "bbbb2222", "current"]
+    result = run(*given, "--json")
+    told = json.loads(result.stdout)
+    assert [side["id"] for side in told["runs"]] == ["aaaa1111", "bbbb2222"]
+    assert told["pairs"][0]["corrected_p"] == told["pairs"][0]["p"]
+    assert "current are the same run, which is compared once" in told["notes"][-1]
+    alone = run("first", "aaaa")
+    assert (alone.exit_code, alone.stderr) == (
+        2,
+        "error: first and aaaa are the same run; two runs or more can be compared.\n",
+    )
+
+
+def test_a_settings_secret_is_not_shown(run: Callable[..., Result], tmp_path: Path) -> None:
+    runs = tmp_path / "training_output"
+    write(runs, "aaaa1111", evaluated(4), api_key="hunter2hunter2")
+    write(runs, "bbbb2222", evaluated(4), api_key="swordfish-swordfish")
+    for folder in (runs / "aaaa1111", runs / "bbbb2222"):
+        about = json.loads((folder / layout.RUN).read_text(encoding="utf-8"))
+        about["facts"]["api_key"] = f"plain-{folder.name}-value"  # as something else than this package writes it
+        (folder / layout.RUN).write_text(json.dumps(about), encoding="utf-8")
+    result = run("aaaa", "bbbb", "--json", "--html", "out.html")
+    assert "api_key" in json.loads(result.stdout)["settings"]
+    assert "plain-" not in result.stdout + Path("out.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -90,12 +121,14 @@ def test_a_difference_that_may_be_chance_is_no_failure(run: Callable[..., Result
         (["first", "second", "--at", "yesterday"], "yesterday names no evaluation"),
         (["first", "second", "--split", "web"], "no evaluation set web; it has eval"),
         (["first", "other"], "was evaluated on another set than A (aaaa1111)"),
-        (["first", "second", "--html", "no/such/folder/out.html"], "--html no/such/folder/out.html: No such file"),
+        (["first", "second", "--html", "training_output"], "--html training_output is a folder; expected"),
+        (["first", "second", "--html", "file/out.html"], "--html file/out.html: "),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(
     run: Callable[..., Result], tmp_path: Path, arguments: list[str], said: str
 ) -> None:
+    (tmp_path / "file").touch()
     write_pair(tmp_path / "training_output")
     write(
         tmp_path / "training_output",
@@ -139,7 +172,7 @@ def test_text_of_others_stays_text(run: Callable[..., Result], tmp_path: Path) -
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
     assert "\u202e" not in result.stdout
-    assert "[bold red]{0}" in result.stdout
+    assert "[bold red]{0}:gear:" in result.stdout
     page = Path("out.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page

@@ -84,7 +84,8 @@ def test_a_small_difference_may_be_chance_and_none_is_none(tmp_path: Path) -> No
     near = compared(tmp_path, "aaaa", "cccc").pairs[0]
     assert near.verdict.startswith("The difference between A and B may be chance: of 32 samples B alone has 1 right")
     assert near.p == 1.0
-    same = compared(tmp_path, "aaaa", "aaaa").pairs[0]
+    write(tmp_path, "dddd4444", evaluated(32, wrong=range(12)), name="fourth")
+    same = compared(tmp_path, "aaaa", "dddd").pairs[0]
     assert same.verdict == "B and A have the same 20 of 32 samples right: nothing tells them apart."
 
 

@@ -14,7 +14,7 @@ from oaml_callbacks.compared.page_flips import Pictures
 from oaml_callbacks.compared.runs import read_runs
 from oaml_callbacks.run_folder import layout
 
-from .examples import write_pair
+from .examples import evaluated, write, write_pair
 
 pytestmark = pytest.mark.newest_only
 
@@ -50,6 +50,18 @@ def test_pictures_are_bounded_in_number_and_bytes(tmp_path: Path, monkeypatch: p
     made(tmp_path, few)
     assert 0 < few.count < 12
     assert few.bytes <= 2000
+
+
+def test_several_comparisons_share_what_room_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pair(tmp_path)
+    write(tmp_path, "cccc3333", evaluated(32, wrong=range(12, 24)), name="third")
+    found = compare_runs(read_runs(["aaaa", "bbbb", "cccc"], runs_dir=tmp_path))
+    monkeypatch.setattr(page_flips, "MAX_PICTURES", 6)
+    monkeypatch.setattr(page_flips, "MAX_FLIPS", 20)
+    sections = page(found).split("where they differ")[1:]
+    assert [text.count("<img") for text in sections] == [3, 3]
+    assert [text.count("<li>") for text in sections] == [5 + 2, 5 + 5]
+    assert "and 7 more; --json has all" in sections[1]
 
 
 def test_a_picture_that_cannot_be_shown_leaves_its_answers(tmp_path: Path) -> None:

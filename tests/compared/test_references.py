@@ -93,6 +93,39 @@ def test_what_is_no_run_is_told_in_a_sentence(runs: Path, reference: str, said: 
     assert "\x1b" not in str(told.value)
 
 
+@pytest.mark.parametrize(("folder", "expected"), [("second", "bbbb2222"), ("aaaa", "aaaa1111")])
+def test_a_folder_without_a_run_hides_no_run(runs: Path, folder: str, expected: str) -> None:
+    Path(folder).mkdir()
+    assert read_runs([folder])[0].id == expected
+
+
+def test_a_folder_that_is_called_as_a_run_does_not_hide_it(runs: Path, tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", "cccc3333", evaluated(4), name="there")
+    write(tmp_path, "cccc3333", evaluated(4), name="here")
+    assert read_runs(["cccc3333"], runs_dir=tmp_path / "elsewhere")[0].name == "there"
+
+
+def test_a_folder_without_a_run_hides_none_of_w_and_bs(runs: Path) -> None:
+    Path("someone/clicks/aaaa1111").mkdir(parents=True)
+    said = "someone/clicks/aaaa1111 is no run folder: .* And as a run of W&B's: .* W&B is offline"
+    with pytest.raises(RunReferenceError, match=said):
+        read_runs(["someone/clicks/aaaa1111"])
+
+
+@pytest.mark.parametrize("reference", ["./gone", "../gone/too", "~/gone/too"])
+def test_a_path_of_nothing_is_not_asked_for_at_w_and_b(runs: Path, reference: str) -> None:
+    with pytest.raises(RunReferenceError, match=r"there is no run .*gone.* in training_output"):
+        read_runs([reference])
+
+
+def test_what_acts_in_a_folders_name_is_spelled_out(runs: Path) -> None:
+    write(runs, "aaa\x1b[31m", evaluated(4), name="hostile")
+    with pytest.raises(RunReferenceError) as told:
+        read_runs(["xyz"])
+    assert r"aaa\x1b[31m" in str(told.value)
+    assert "\x1b" not in str(told.value)
+
+
 def test_a_folder_of_openadapt_mls_own_is_read_by_its_own_rule(runs: Path) -> None:
     write_foreign(runs / "job1")
     (run,) = read_runs(["job1"])

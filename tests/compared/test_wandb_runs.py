@@ -128,8 +128,26 @@ def test_a_run_without_graded_rows_is_told(server: Loopback, tmp_path: Path) -> 
     (run,) = read_runs([f"clicks/{run_id}"])
     found = run.best()
     assert found is not None
-    with pytest.raises(RunReferenceError, match=f"W&B has no graded rows of clicks/{run_id}"):
+    with pytest.raises(RunReferenceError, match=f"W&B has no graded rows of clicks/{run_id}") as told:
         run.answers(found)
+    assert "has no run" not in str(told.value)
+    server.fault("403", where="graphql")
+    with pytest.raises(RunReferenceError) as told:
+        run.answers(found)
+    assert "status 403" in str(told.value)
+    assert "has no graded rows" not in str(told.value)  # whether it has, nobody knows
+
+
+def test_what_the_api_leaves_in_wandb_dir_hides_no_run(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = send(tmp_path, "run", [evaluated(8)], rows=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    for _ in range(2):
+        (run,) = read_runs([f"someone/clicks/{run_id}"])
+        assert (run.id, run.source) == (run_id, "wandb")
+    assert (tmp_path / "someone" / "clicks" / run_id).is_dir()
 
 
 @pytest.mark.newest_only

@@ -152,7 +152,7 @@ class ArtifactDownloads:
     def _named(self, path: str, alias: str) -> Version | None:
         """The version of `ENTITY/PROJECT/NAME` with an alias, which is the newest that was given it."""
         linked = self._linked(path)
-        versions = linked or [one for one in self._artifacts.of(path.split("/")[-1]) if one.committed]
+        versions = linked or [one for one in self._artifacts.of(path.rpartition("/")[2]) if one.committed]
         if re.fullmatch(r"v\d+", alias):
             numbered = enumerate(linked) if linked else ((one.index, one) for one in versions)
             return next((one for index, one in numbered if index == int(alias[1:])), None)

@@ -73,6 +73,9 @@ def test_a_run_on_other_samples_is_marked_and_not_ranked() -> None:
     assert found.best.name == "b"
     assert [shown.sets["eval"].comparable for shown in found.runs] == [True, True, False]
     assert any("c was evaluated on other samples" in note for note in found.notes)
+    assert found.outcome().startswith("The best of the 2 runs that can be compared, b, clicks")
+    two = made(run("a", evaluation(0.5)), run("c", evaluation(0.9), fingerprint="other"))
+    assert two.outcome().startswith("a clicks")  # of two that can't be compared none is the best
 
 
 def test_where_the_samples_of_runs_are_not_known_it_says_so() -> None:

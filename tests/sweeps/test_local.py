@@ -38,13 +38,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr("oaml_callbacks.sweeps.search.POLL_SECONDS", 0.05)
+    # A second each; `found` has one, and `test_local_result` more.
+    monkeypatch.setattr("oaml_callbacks.sweeps.pictures.draw_search", lambda *_, **options: None)
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
-    """A search of seven trials."""
+    """A search of four trials."""
     folder = tmp_path_factory.mktemp("found")
-    return search(folder, made(folder), 7)
+    return search(folder, made(folder), 4)
 
 
 def printed(result: SearchResult) -> str:
@@ -59,7 +61,7 @@ def calls(folder: Path) -> list[list[str]]:
 
 
 def test_a_search_ends_with_the_best_of_its_trials(found: SearchResult) -> None:
-    assert [trial.state for trial in found.trials] == ["finished"] * 7
+    assert [trial.state for trial in found.trials] == ["finished"] * 4
     for trial in found.trials:
         assert trial.value == accuracy(trial.values["training.learning_rate"], EVALUATIONS)
     assert found.best is not None
@@ -69,7 +71,7 @@ def test_a_search_ends_with_the_best_of_its_trials(found: SearchResult) -> None:
 
 def test_bayes_begins_with_the_configurations_own_values(found: SearchResult) -> None:
     assert found.trials[0].values == {"training.learning_rate": 3e-4, "lora.r": 8}
-    assert [trial.own for trial in found.trials] == [True] + [False] * 6
+    assert [trial.own for trial in found.trials] == [True] + [False] * 3
 
 
 def test_the_best_configuration_is_one_that_oaml_train_takes(found: SearchResult) -> None:
@@ -106,7 +108,7 @@ def test_a_program_reads_the_result_as_json(found: SearchResult) -> None:
     read = json.loads(json.dumps(search_as_json(found), allow_nan=False))
     assert read["best"]["number"] == found.best.number if found.best else False
     assert Path(read["best_config"]).is_absolute()
-    assert len(read["trials"]) == 7
+    assert len(read["trials"]) == 4
     assert read["trials"][0]["accuracy_low"] == pytest.approx(read["trials"][0]["value"] - 0.05)
 
 

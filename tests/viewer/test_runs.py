@@ -40,6 +40,14 @@ class TestWhatIsFound:
         assert keys(folder) == ["abc"]
         assert piece(folder, "run", run="abc")["id"] == "abc"
 
+    def test_our_runs_in_the_output_folder_of_openadapt_mls_trainer_are_found_beside_its_own(
+        self, tmp_path: Path
+    ) -> None:
+        folder = small(tmp_path / "training_output", "abc").parent
+        (folder / layout.TRAINING_LOG).write_text('{"losses": []}')
+        assert keys(folder) == ["training_output", "abc"]
+        assert piece(folder, "run", run="abc")["id"] == "abc"
+
     @pytest.mark.parametrize("name", [layout.RUN, layout.PROGRESS, layout.HISTORY, layout.EVALUATIONS])
     def test_a_run_that_has_lost_its_other_files_is_one(self, tmp_path: Path, name: str) -> None:
         raw_run(tmp_path, {name: ""}, "a")
