@@ -55,7 +55,7 @@ $(VENV)/.installed-demo: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e ".[dev]"
 	@# Its own pages are made from our run folders; for that it needs nothing of the 540 MB that it depends on.
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps openadapt-ml==0.17.0
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps openadapt-ml==0.17.0 openadapt-types==0.24.0
 	@# W&B's schema of a sweep, which ours is held against; it pins an old numpy, and only its one file is read.
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps sweeps==0.3.0
 	@touch $@ $(VENV)/.installed-demo

@@ -31,6 +31,7 @@ from .trainer_logs import (
     tracking,
 )
 from .trainer_run import TrainerRun
+from .trl_tables import prompts_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
@@ -262,6 +263,8 @@ class OpenAdaptWandbCallback(TrackedRun, AdapterEvents, TrainerCallback):
         """Remember the Trainer: its evaluation set is not known to the events before its first evaluation."""
         self._trainer = weakref.ref(trainer)
         watch_saves(type(trainer))
+        if self._tracking == "on":
+            prompts_as_text(trainer)
 
     def on_training_error(self, error_type: type[BaseException]) -> None:
         """Note that the training died. Its run stays open, and is marked at once."""

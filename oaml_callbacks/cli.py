@@ -34,9 +34,12 @@ app.add_typer(adapter)
 app.command(help=REPORT_HELP, no_args_is_help=True)(report)
 app.command(help=WORKSPACE_HELP)(workspace)
 app.add_typer(grounding)
-app.command("openadapt-ml-train", help=OPENADAPT_ML_TRAIN_HELP, context_settings=OPENADAPT_ML_TRAIN_SETTINGS)(
-    openadapt_ml_train
-)
+app.command(
+    "openadapt-ml-train",
+    help=OPENADAPT_ML_TRAIN_HELP,
+    no_args_is_help=True,
+    context_settings=OPENADAPT_ML_TRAIN_SETTINGS,
+)(openadapt_ml_train)
 
 
 @app.callback(invoke_without_command=True)

@@ -10,7 +10,7 @@ from typing import Any
 def prompts_as_text(trainer: Any) -> None:
     """Keep a training with pictures and `log_completions=True` from ending in W&B's TypeError.
 
-    TRL (seen in 1.16, with and without this package) writes the prompts of its completions table as lists of parts. A
+    TRL (seen in 1.16) writes the prompts of its completions table as lists of parts. A
     picture's part has another form than a text's, which a `wandb.Table` column doesn't take, so that the second row
     raises, into the training. Here the prompts that a Trainer keeps for that table become the text that they are.
 

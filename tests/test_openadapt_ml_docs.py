@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from oaml_callbacks import open_runs, openadapt_ml_hooks
+from oaml_callbacks import OpenAdaptWandbCallback, open_runs, openadapt_ml_hooks
 from oaml_callbacks.cli_openadapt_ml import OPENADAPT_ML_TRAIN_SETTINGS, openadapt_ml_train
 from oaml_callbacks.grounding import read_sft_rows
 from oaml_callbacks.sft import SFTCollator
@@ -34,6 +34,7 @@ trl_trainer = pytest.importorskip("openadapt_ml.training.trl_trainer", reason="o
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "openadapt-ml.md").read_text(encoding="utf-8")
+README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 
 def block(holding: str) -> str:
@@ -72,6 +73,16 @@ def test_the_command(place: Path) -> None:
     result = CliRunner().invoke(app, shlex.split(command))
     assert result.exit_code == 0, result.output
     assert re.search(r"^0 \(base model\) .*\n2 ", result.stdout, flags=re.M), result.stdout
+    assert read(place).column("eval/grounding_samples") == [2]
+
+
+def test_readme_has_it_as_it_is(place: Path) -> None:
+    """Word for word, but for what a small model asks for."""
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", README, flags=re.S) if "train_from_jsonl" in code]
+    code = code.replace(
+        "model_name=", 'num_epochs=1, load_in_4bit=False, logging_steps=1, save_strategy="no", model_name='
+    )
+    exec(code, {"OpenAdaptWandbCallback": OpenAdaptWandbCallback, "name": str(builders.BASE)})
     assert read(place).column("eval/grounding_samples") == [2]
 
 
@@ -245,9 +256,3 @@ def test_the_options_of_the_table_are_the_commands() -> None:
     parameters = typer.main.get_command(app).params
     own = {option for parameter in parameters for option in parameter.opts if option.startswith("--")}
     assert listed == own - {"--debug", "--install-completion", "--show-completion"}
-
-
-def test_what_is_mended_in_trl() -> None:
-    trainer = SimpleNamespace(_logs={})
-    exec(block("prompts_as_text(trainer)"), {"trainer": trainer})
-    assert trainer._logs == {}

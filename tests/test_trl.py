@@ -92,7 +92,6 @@ def test_grpo_of_a_vision_model_has_its_completions_and_ours_in_one_run(screens:
         processing_class=processor,
         callbacks=[callback],
     )
-    prompts_as_text(trainer)
     trainer.train()
     run = builders.read_back(callback, offline)
     assert len(read_runs(offline)) == 1

@@ -106,11 +106,11 @@ def _asked(ask: Callable[[], T], seconds: float, name: str, *, absent: str = "")
         if isinstance(error.__cause__, RunReferenceError):
             raise error.__cause__ from None
         if "ould not find run" in str(error) or "not found" in str(error).lower():
-            raise RunReferenceError(
-                absent
-                or f"W&B has no run {name}, or whose API key this is may not see it. Expected entity/project/run_id: the "
+            no_run = (
+                f"W&B has no run {name}, or whose API key this is may not see it. Expected entity/project/run_id: the "
                 "id stands at the end of its address, and is not its name."
-            ) from None
+            )
+            raise RunReferenceError(absent or no_run) from None
         raise RunReferenceError(f"{error} A run folder can be given instead, if there is one.") from error
 
 
@@ -209,12 +209,10 @@ def _evaluations(run: Any, summary: Mapping[str, Any]) -> list[RunEvaluation]:
             made.append(RunEvaluation(layout.evaluation_key(split, 0, baseline=True), split, 0, True, base))
         accuracy = f"eval/{prefix}{keys.GROUNDING_ACCURACY}"
         known = [name for metric in _METRICS if (name := f"eval/{prefix}{metric}") in summary]
-        rows = run.history(samples=MAX_EVALUATIONS, keys=[STEP_KEY, accuracy, *known], pandas=False)
+        # Of several keys W&B gives the rows that have all: one without a distance counts, too.
+        rows = [*_rows(run, accuracy), *(_rows(run, accuracy, *known) if known else ())]
         by_step: dict[int, RunEvaluation] = {}
-        for row in rows:
-            step = whole(mapping(row).get(STEP_KEY))
-            if step is None or number(row.get(accuracy)) is None:
-                continue
+        for step, row in rows:
             metrics = {
                 name.removeprefix(f"eval/{prefix}"): value
                 for name in (accuracy, *known)
@@ -223,6 +221,16 @@ def _evaluations(run: Any, summary: Mapping[str, Any]) -> list[RunEvaluation]:
             by_step[step] = RunEvaluation(layout.evaluation_key(split, step), split, step, False, metrics)
         made += [by_step[step] for step in sorted(by_step)]
     return made
+
+
+def _rows(run: Any, accuracy: str, *others: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """Rows with an accuracy and all the others, and their steps."""
+    rows = map(mapping, run.history(samples=MAX_EVALUATIONS, keys=[STEP_KEY, accuracy, *others], pandas=False))
+    return [
+        (step, row)
+        for row in rows
+        if (step := whole(row.get(STEP_KEY))) is not None and number(row.get(accuracy)) is not None
+    ]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ..best import rank
 from ..clean_text import one_line
 from ..compared.runs import ACCURACY, DISTANCE, ReadRun, RunEvaluation
 from ..errors import UserError
+from ..wilson import wilson_interval
 from . import words
 
 LOW, HIGH = "grounding_accuracy_low", "grounding_accuracy_high"
@@ -144,18 +145,21 @@ class Content:
     def doubt(self) -> str:
         """What speaks against taking the best for better than the others; empty where nothing does."""
         evaluation = self.best_evaluation
-        if self.best is None or evaluation is None or LOW not in evaluation.metrics:
+        if self.best is None or evaluation is None:
             return ""
-        near = [
-            shown
+        rivals = [
+            (shown, _interval(one.best))
             for shown in self.runs
             if shown is not self.best
             and (one := shown.sets[self.main]).comparable is not False
             and one.best is not None
-            and one.best.metrics.get(HIGH, 0.0) >= evaluation.metrics[LOW]
         ]
+        own = _interval(evaluation)
+        near = [shown for shown, other in rivals if own is not None and other is not None and other[1] >= own[0]]
         if not near:
-            return ""
+            if all(one is not None for one in (own, *(other for _, other in rivals))) or not rivals:
+                return ""
+            return "Not all runs know their intervals, so it isn't known whether chance alone may have put it first."
         others = f"that of {near[0].name}" if len(near) == 1 else f"those of {len(near)} others"
         return (
             f"Its interval and {others} overlap: chance alone may have put it first. The command "
@@ -194,6 +198,16 @@ def content(runs: Sequence[ReadRun], *, title: str, now: float) -> Content:
         made_at=now,
         notes=_notes(runs, shown, sets),
     )
+
+
+def _interval(evaluation: RunEvaluation) -> tuple[float, float] | None:
+    """The 95 % interval of its accuracy, as it is known or as the number of samples gives it."""
+    metrics = evaluation.metrics
+    if LOW in metrics and HIGH in metrics:
+        return metrics[LOW], metrics[HIGH]
+    samples = int(metrics.get(SAMPLES, 0))
+    correct = round(metrics[ACCURACY] * samples)
+    return wilson_interval(correct, samples) if samples > 0 and 0 <= correct <= samples else None
 
 
 def _once(runs: Sequence[ReadRun]) -> list[ReadRun]:

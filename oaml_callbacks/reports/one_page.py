@@ -122,7 +122,8 @@ def write_one_page(text: str, out: Path) -> int:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise PageError(f"--html {out}: {error.strerror or error}. Name a file that can be written.") from None
+        what = "can't be written" if out.parent.is_dir() else f"the folder {out.parent} can't be made"
+        raise PageError(f"--html {out}: {what} ({error.strerror or error}).") from None
     return len(data)
 
 

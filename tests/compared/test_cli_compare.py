@@ -122,7 +122,7 @@ def test_a_settings_secret_is_not_shown(run: Callable[..., Result], tmp_path: Pa
         (["first", "second", "--split", "web"], "no evaluation set web; it has eval"),
         (["first", "other"], "was evaluated on another set than A (aaaa1111)"),
         (["first", "second", "--html", "training_output"], "--html training_output is a folder; expected"),
-        (["first", "second", "--html", "file/out.html"], "--html file/out.html: "),
+        (["first", "second", "--html", "file/out.html"], "--html file/out.html: the folder file can't be made"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(

@@ -119,7 +119,7 @@ def test_a_path_of_nothing_is_not_asked_for_at_w_and_b(runs: Path, reference: st
 
 
 def test_what_acts_in_a_folders_name_is_spelled_out(runs: Path) -> None:
-    write(runs, "aaa\x1b[31m", evaluated(4), name="hostile")
+    write(runs, "zzzz", evaluated(4)).rename(runs / "aaa\x1b[31m")
     with pytest.raises(RunReferenceError) as told:
         read_runs(["xyz"])
     assert r"aaa\x1b[31m" in str(told.value)

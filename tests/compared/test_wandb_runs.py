@@ -84,6 +84,18 @@ def test_answers_that_w_and_b_does_not_keep_are_told(server: Loopback, tmp_path:
         run.answers(run.evaluations[2])
 
 
+def test_an_evaluation_that_logged_its_accuracy_alone_counts_too(server: Loopback) -> None:
+    with WandbLogger(enabled=True, project="clicks") as tracker:
+        tracker.log_metrics({"eval_grounding_accuracy": 0.5, "eval_grounding_distance": 0.2}, step=10)
+        tracker.log_metrics({"eval_grounding_accuracy": 0.25}, step=20)
+    (run,) = read_runs([f"clicks/{tracker.run_id}"])
+    assert [one.key for one in run.evaluations] == ["eval@10", "eval@20"]
+    assert run.evaluations[0].metrics == {"grounding_accuracy": 0.5, "grounding_distance": 0.2}
+    last = run.last()
+    assert last is not None
+    assert last.metrics == {"grounding_accuracy": 0.25}
+
+
 def test_rows_that_were_changed_on_their_way_are_refused(server: Loopback, tmp_path: Path) -> None:
     run_id = send(tmp_path, "run", [evaluated(8)])
     version = server.of(f"run_{run_id}_graded_rows")[-1]

@@ -88,6 +88,18 @@ def test_a_lead_that_chance_may_have_made_is_called_so() -> None:
     assert made(run("a", evaluation(0.5)), run("b", evaluation(0.9))).doubt() == ""
 
 
+def test_without_intervals_the_number_of_samples_or_nobody_says_what_chance_may_have_made() -> None:
+    def plain(name: str, accuracy: float, **metrics: float) -> ReadRun:
+        return run(name, RunEvaluation("eval@1", "eval", 1, False, {"grounding_accuracy": accuracy, **metrics}))
+
+    assert "isn't known whether chance" in made(plain("a", 0.5), plain("b", 0.9)).doubt()
+    assert "isn't known whether chance" in made(plain("a", 0.5), run("b", evaluation(0.9))).doubt()
+    assert made(plain("a", 0.9)).doubt() == ""
+    few, many = {"grounding_samples": 10.0}, {"grounding_samples": 1000.0}
+    assert "overlap" in made(plain("a", 0.6, **few), plain("b", 0.9, **few)).doubt()
+    assert made(plain("a", 0.6, **many), plain("b", 0.9, **many)).doubt() == ""
+
+
 def test_runs_of_one_name_are_told_apart() -> None:
     found = made(run("same", id="x1"), run("same", id="x2"), run("own"))
     assert [shown.name for shown in found.runs] == ["same (x1)", "same (x2)", "own"]

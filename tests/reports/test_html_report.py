@@ -202,7 +202,7 @@ def test_a_program_reads_the_same_as_json(runs: Path, oaml: Oaml, tmp_path: Path
         (("nobody", "--title", "T", "--html", "x.html"), "there is no run nobody"),
         (("long", "--title", " ", "--html", "x.html"), "--title"),
         (("long", "--title", "T", "--html", "."), "is a folder"),
-        (("long", "--title", "T", "--html", "/dev/null/x.html"), "--html /dev/null/x.html: Not a directory"),
+        (("long", "--title", "T", "--html", "/dev/null/x.html"), "the folder /dev/null can't be made"),
         (("long", "--title", "T", "--samples", "3"), "--samples goes with --html"),
     ],
 )
