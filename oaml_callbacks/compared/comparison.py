@@ -341,8 +341,10 @@ def _pair(sides: Sequence[Side], first: int, second: int) -> Pair:
 
 
 def spelled_p(value: float) -> str:
-    """`p = 0.013`, `p < 0.0001`."""
-    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}" if value < 0.001 else f"p = {value:.3f}"
+    """`p = 0.013`, `p < 0.0001`; beside 0.05 with a digit more, so that one sees on which side it is."""
+    if value < 0.0001:
+        return "p < 0.0001"
+    return f"p = {value:.4f}" if value < 0.001 or abs(value - SIGNIFICANT) < 0.0005 else f"p = {value:.3f}"
 
 
 def _verdict(sides: Sequence[Side], pair: Pair, *, corrected: bool) -> str:

@@ -104,7 +104,8 @@ def match(evaluated: Sequence[Evaluated], *, common: bool) -> Matched:
         for one, its in zip(evaluated, answers, strict=True):
             if len(its) > len(shared):
                 notes.append(
-                    f"{len(its) - len(shared)} samples of {one.label} are left out: not all runs answered them."
+                    f"{len(its) - len(shared)} samples of {one.label} are left out: not all runs answered them, or "
+                    "several are the same."
                 )
     for one, its in zip(evaluated, answers, strict=True):
         counted = one.evaluation.metrics.get("grounding_samples")

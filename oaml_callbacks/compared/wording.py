@@ -12,7 +12,7 @@ METHODS = (
     "Intervals of one accuracy: Wilson (1927), 95 %. Of a difference: Newcombe (1998, method 10), paired, 95 %. "
     "p: McNemar's exact test, two-sided."
 )
-HOLM = "With several comparisons p values are corrected by Holm's method (1979)."
+HOLM = "With several comparisons p values are corrected by Holm's method (1979); intervals are not."
 NOTHING = "\N{EN DASH}"
 
 

@@ -18,6 +18,8 @@ DISTINCT = COLOURS * DASHES
 """Curves that can be told apart in one chart."""
 MAX_POINTS = 400
 """Of a curve as it is drawn; of each stretch of a longer one the lowest and the highest."""
+LARGEST = 1e300
+"""Values beyond are not drawn: an axis over them would be longer than a float can say."""
 MAX_MARKED = 40
 """Points of a curve that get marks of their own; a line of more is seen without."""
 
@@ -76,7 +78,7 @@ class Curve:
     Args:
         name: Whose it is; in the marks' tooltips.
         number: Which colour and dash it has, in every chart, from 0.
-        points: (step, value), rising in step; values are finite.
+        points: (step, value), rising in step; values are within `LARGEST`.
         ranges: (step, low, high): a band, where there are at least two of them, else a bar.
         base: The base model's point, before training.
         best: The point that is marked as best.
@@ -150,15 +152,12 @@ def chart(
 
 def legend(curves: Sequence[tuple[str, int]]) -> str:
     """Which line is whose: names and numbers of curves, for all the charts of a page."""
-    return (
-        '<ul class="keys">'
-        + "".join(
-            f'<li><svg class="key {_look(number)}" aria-hidden="true"><line x1="0" x2="26" y1="6" y2="6" /></svg>'
-            f"{esc(name)}</li>"
-            for name, number in curves
-        )
-        + "</ul>"
-    )
+    return '<ul class="keys">' + "".join(f"<li>{key(number)}{esc(name)}</li>" for name, number in curves) + "</ul>"
+
+
+def key(number: int) -> str:
+    """A piece of the line that the curves of this number have."""
+    return f'<svg class="key {_look(number)}" aria-hidden="true"><line x1="0" x2="26" y1="6" y2="6" /></svg>'
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -186,8 +185,8 @@ def _steps(last: float) -> Scale:
 
 
 def _heights(highest: float, most: float | None, *, lowest: float) -> Scale:
-    if highest <= 0 and lowest >= 0:
-        highest = most or 1.0
+    if max(highest, -lowest) < 1 / LARGEST:
+        highest, lowest = most or 1.0, 0.0
     step = _round_step(max(highest, -lowest) / 5)
     top = math.ceil(highest / step - 1e-9) * step
     if most is not None and top > most:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from ..compared.runs import ACCURACY, DISTANCE, RunEvaluation, RunReferenceError
 from ..keys import STEP_KEY
 from . import words
-from .chart import DISTINCT, Curve, chart, legend, thinned
+from .chart import DISTINCT, LARGEST, MAX_POINTS, Curve, chart, legend, thinned
 from .content import HIGH, LOW, Content, RunShown
 from .one_page import esc
 
@@ -121,7 +120,9 @@ def _curves_of(drawn: Sequence[RunShown], split: str, metric: str, *, ranges: bo
         ]
         base = _point(shown.run.baseline(split), metric)
         if points or base:
-            found.append(Curve(shown.name, shown.number, thinned(points), known, base))
+            found.append(
+                Curve(shown.name, shown.number, thinned(points), known[:: len(known) // MAX_POINTS + 1], base)
+            )
     return found
 
 
@@ -135,7 +136,7 @@ def _panel(title: str, note: str, drawing: str, *, wide: bool = False) -> list[s
 
 def _value(evaluation: RunEvaluation | None, metric: str) -> float | None:
     value = evaluation.metrics.get(metric) if evaluation is not None else None
-    return value if value is not None and math.isfinite(value) else None
+    return value if value is not None and abs(value) <= LARGEST else None
 
 
 def _point(evaluation: RunEvaluation | None, metric: str) -> tuple[float, float] | None:
@@ -151,7 +152,7 @@ def _history(shown: RunShown) -> Sequence[Mapping[str, float]]:
 
 
 def _logged(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
-    return [(row[STEP_KEY], row[key]) for row in rows if key in row and math.isfinite(row[key]) and STEP_KEY in row]
+    return [(row[STEP_KEY], row[key]) for row in rows if key in row and abs(row[key]) <= LARGEST and STEP_KEY in row]
 
 
 def _steps(shown: RunShown, history: Sequence[Mapping[str, float]]) -> list[float]:

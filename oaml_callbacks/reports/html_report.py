@@ -170,11 +170,7 @@ def _row(content: Content, shown: RunShown, split: str) -> str:
     last = one.last if one is not None else None
     metrics = last.metrics if last is not None else {}
     state, kind = shown.state
-    key = (
-        f'<svg class="key c{shown.number % chart_parts.COLOURS + 1} '
-        f'd{shown.number // chart_parts.COLOURS % chart_parts.DASHES + 1}" aria-hidden="true">'
-        '<line x1="0" x2="26" y1="6" y2="6" /></svg>'
-    )
+    key = chart_parts.key(shown.number)
     other = one is not None and one.comparable is False and last is not None
     mark = '<small><span class="chip warning">other evaluation set</span></small>' if other else ""
     chip = f'<span class="chip {kind}">{esc(state)}</span>' if kind != "right" else esc(state)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oaml_callbacks.compared.as_json import comparison_as_json
-from oaml_callbacks.compared.comparison import Comparison, ComparisonError, compare_runs, label
+from oaml_callbacks.compared.comparison import Comparison, ComparisonError, compare_runs, label, spelled_p
 from oaml_callbacks.compared.matching import DifferentSets
 from oaml_callbacks.compared.mcnemar import difference_interval, holm, mcnemar_p
 from oaml_callbacks.compared.runs import RunReferenceError, read_runs
@@ -116,6 +116,14 @@ def test_a_correction_can_take_a_difference_back(tmp_path: Path) -> None:
     first, _ = compared(tmp_path, "aaaa", "bbbb", "cccc").pairs
     assert first.p < 0.05 < first.corrected_p
     assert "may be chance" in first.verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.00009, "p < 0.0001"), (0.0004, "p = 0.0004"), (0.0386, "p = 0.039"), (0.0496, "p = 0.0496"), (1, "p = 1.000")],
+)
+def test_a_p_value_is_spelled_so_that_one_sees_on_which_side_of_the_line_it_is(value: float, said: str) -> None:
+    assert spelled_p(value) == said
 
 
 # Which evaluation ----------------------------------------------------------------------------------------------------
@@ -258,7 +266,7 @@ def test_samples_that_one_run_did_not_reach_are_left_out_and_counted(tmp_path: P
     found = compared(tmp_path, "aaaa", "cccc")
     assert found.same_set
     assert found.samples == 30
-    assert found.notes == ["2 samples of A are left out: not all runs answered them."]
+    assert found.notes == ["2 samples of A are left out: not all runs answered them, or several are the same."]
 
 
 def test_answers_that_cannot_be_read_are_counted(tmp_path: Path) -> None:

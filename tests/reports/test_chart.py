@@ -41,7 +41,17 @@ def test_an_axis_ends_with_the_last_step_itself() -> None:
     assert steps(chart([Curve("a", 0, [(0, 1.0), (153, 1.0)])], label="x", words=words.figure))[-1] == "153"
 
 
-@pytest.mark.parametrize("points", [[(0, 0.0)], [(5, 0.0), (10, 0.0)], [(3, -2.0), (4, 1.0)], [(1e9, 1e12)]])
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0, 0.0)],
+        [(5, 0.0), (10, 0.0)],
+        [(3, -2.0), (4, 1.0)],
+        [(1e9, 1e12)],
+        [(1, 5e-324)],
+        [(1, -1e300), (2, 1e300)],
+    ],
+)
 def test_odd_curves_are_drawn_within_the_plot(points: list[tuple[float, float]]) -> None:
     html = chart([Curve("a", 0, points)], label="x", words=words.figure)
     places = [float(place) for place in re.findall(r'c[xy]="(-?[\d.]+)%"', html)]
