@@ -12,6 +12,8 @@ import typer
 from .cli_common import AsJson, Debug, fail, log_to_stderr, print_json, sub_app, told_errors
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from .sweeps.check import Checked
     from .sweeps.server import ServerSweep
 
@@ -178,9 +180,7 @@ def make(  # noqa: PLR0917  # called by typer alone
 def check(file: _File, as_json: AsJson = False, debug: Debug = False) -> None:
     """Check a sweep file; see `_CHECK_HELP`."""
     with told_errors(debug):
-        from .sweeps.check import check_sweep
-
-        checked = check_sweep(file)
+        checked = _looked_at(file)
         many = checked.many
         if as_json:
             print_json(_as_json(checked))
@@ -208,7 +208,8 @@ def start(  # noqa: PLR0917  # called by typer alone
         checked = _checked(file, yes=yes)
         from .sweeps.server import create_sweep
 
-        made = create_sweep(checked.sweep, project=project, entity=entity)
+        with _busy("W&B takes the sweep"):
+            made = create_sweep(checked.sweep, project=project, entity=entity)
         if as_json:
             print_json({**_shown(made), "trials": checked.trials})
         else:
@@ -229,7 +230,8 @@ def agent(  # noqa: PLR0917  # called by typer alone
         from .sweeps.agent import check_here, run_agent, state_after
         from .sweeps.server import find_sweep
 
-        found = find_sweep(sweep, project=project, entity=entity)
+        with _busy("W&B is asked for the sweep"):
+            found = find_sweep(sweep, project=project, entity=entity)
         check_here(found)
         if found.state == "PAUSED":
             typer.echo("The sweep is paused at W&B: the agent waits until it goes on.", err=True)
@@ -306,15 +308,29 @@ def _checked(file: Path, *, yes: bool) -> Checked:
     Raises:
         SweepError: It isn't: all that is wrong.
     """
-    from .sweeps.check import check_sweep
     from .sweeps.sweep_file import SweepError
 
-    checked = check_sweep(file)
+    checked = _looked_at(file)
     if checked.faults:
         raise SweepError(checked.told(), checked.faults)
     if checked.many and not yes:
         raise SweepError(f"{file}: {checked.many}")
     return checked
+
+
+def _looked_at(file: Path) -> Checked:
+    with _busy(f"checking {file}"):
+        from .sweeps.check import check_sweep
+
+        return check_sweep(file)
+
+
+def _busy(what: str) -> Status:
+    """Inside, a terminal shows that something goes on."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    return Console(stderr=True).status(escape(what))
 
 
 def _described(checked: Checked) -> str:
