@@ -85,4 +85,4 @@ class EndLink:
             return "it is one of several trials"
         if exit_code != 0:
             return "the training did not come to its end"
-        return "the run is not on the server as a whole" if seconds <= 0 else None
+        return "the run is offline, or not on the server as a whole" if seconds <= 0 else None

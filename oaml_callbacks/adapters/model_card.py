@@ -43,6 +43,7 @@ _SETTINGS = {
     "bias": "biases trained",
     "target_modules": "adapted modules",
 }
+_BASE_TAG = "base_model:adapter:"
 _HUB_ID = re.compile(r"[0-9A-Za-z_][\w.-]{0,95}(/[0-9A-Za-z_][\w.-]{0,95})?", re.ASCII)
 _SECTION = re.compile(rf"{re.escape(BEGIN)}.*?{re.escape(END)}\n*", re.DOTALL)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -240,6 +241,8 @@ def _merged(front: Mapping[str, Any], facts: CardFacts) -> dict[str, Any]:
         merged["pipeline_tag"] = TASK
     tags = merged.get("tags") or []
     tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
+    # PEFT puts the base's name here too; where it is a folder, it is a place on this machine.
+    tags = [tag for tag in tags if not tag.startswith(_BASE_TAG) or _is_hub_id(tag.removeprefix(_BASE_TAG))]
     merged["tags"] = [*tags, *(tag for tag in TAGS if tag not in tags)]
     index = _index(merged.get("model-index"), facts)
     if index:

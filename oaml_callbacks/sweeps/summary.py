@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BEST = "best.yaml"
 PICTURE = "search.png"
+MAX_WIDTH = 1000
+"""Characters of a row of the table."""
 
 _NOTHING = "–"  # noqa: RUF001  # an en dash marks an empty cell
 
@@ -76,7 +78,12 @@ def write_result(
 
 def print_search(result: SearchResult, console: Console) -> None:
     """Print the trials as a table, best first; below it what was found, and the commands to go on with."""
-    console.print(_table(result))
+    table = _table(result)
+    # Rows stay rows, also where they are piped to: then a console has 80 columns.
+    narrow = console.width
+    console.width = max(narrow, console.measure(table, options=console.options.update(max_width=MAX_WIDTH)).maximum)
+    console.print(table)
+    console.width = narrow
     best = result.best
     lines = {
         "best": None if best is None else f"trial {best.number}: {_value(best, result.metric)}",
@@ -169,7 +176,7 @@ def _table(result: SearchResult) -> Table:
 def _state(trial: SearchedTrial) -> str:
     if trial.state == "pruned":
         return f"stopped after {trial.evaluations} evaluation{'s' if trial.evaluations != 1 else ''}"
-    return f"{trial.state}, the configuration's own" if trial.own else trial.state
+    return f"{trial.state} (the configuration's own)" if trial.own else trial.state
 
 
 def _figure(value: float | None) -> str:

@@ -27,11 +27,11 @@ class Remembers(TrainerCallback):
     def __init__(self) -> None:
         self.at: dict[int, dict[str, Any]] = {}
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         from peft import get_peft_model_state_dict
 
         self.at[state.global_step] = {
-            name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(model).items()
+            name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(kwargs["model"]).items()
         }
 
 

@@ -195,9 +195,7 @@ def test_the_card_is_written_where_the_trainer_writes_its_own(tmp_path: Path) ->
     assert card.count("library_name: peft") == 1
 
 
-def test_the_trials_of_a_search_log_theirs_and_link_none(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_trials_of_a_search_log_theirs_and_link_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="oaml_callbacks")
     with small_adapter.online(tmp_path) as server:
         callback = small_adapter.callback(RIGHT, log_adapter="best", registry="acme/clickers")

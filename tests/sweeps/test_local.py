@@ -50,7 +50,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
 
 
 def printed(result: SearchResult) -> str:
-    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     print_search(result, console)
     return console.export_text()
 
