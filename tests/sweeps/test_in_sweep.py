@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,12 @@ def test_sigterm_is_left_alone_outside_a_sweep(tmp_path: Path, sigterm: list[int
 def test_before_the_training_wandbs_stop_is_ctrl_c(trial: None) -> None:
     def stopped() -> None:
         stop_settings()["stop_fn"]()
-        signal.pause()
+        time.sleep(30)
 
-    with pytest.raises(KeyboardInterrupt):
-        stopped()
+    # A shell's background process, as the tests may be, ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stopped()
+    finally:
+        signal.signal(signal.SIGINT, before)

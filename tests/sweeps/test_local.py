@@ -282,6 +282,8 @@ def started(folder: Path, trials: int) -> Iterator[int]:
 
 
 def _search_quietly(folder: Path, trials: int) -> None:
+    # A shell's background process, as the tests may be, ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         search(folder, made(folder), trials)
     except KeyboardInterrupt as interrupt:
