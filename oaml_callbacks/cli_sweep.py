@@ -140,7 +140,7 @@ def make(  # noqa: PLR0917  # called by typer alone
         bool, typer.Option("--early-stop/--no-early-stop", help="Stop bad trials early, by Hyperband.")
     ] = True,
     run_cap: Annotated[int | None, typer.Option("--run-cap", metavar="N", min=1, help="Trials at most.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What W&B shows. Default: the configuration's.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What W&B shows. Default: <configuration>-sweep.")] = None,
     debug: Debug = False,
 ) -> None:
     """Write a sweep file; see `_MAKE_HELP`."""

@@ -41,7 +41,8 @@ class SweepOptions:
         dropped: Names of the file's own parameters that aren't searched.
         early_stop: Stop bad trials by Hyperband.
         run_cap: Trials at most; `None` for [`RUN_CAP`], and for no limit of a grid.
-        name: What W&B shows; `None` for the configuration's name.
+        name: What W&B shows; `None` for the configuration's name with `-sweep` behind it, since a
+            search without a server writes to a folder of this name.
     """
 
     method: Method = "bayes"
@@ -229,7 +230,7 @@ def _text(
         "#   oaml sweep start FILE                 hand it to W&B; then `oaml sweep agent ID`, once on each GPU",
         "#   oaml sweep local FILE --trials 12     no server and no account",
         "",
-        f"name: {_yaml(options.name or stem)}",
+        f"name: {_yaml(options.name or f'{stem}-sweep')}",
     ]
     for key in ("entity", "project"):
         if (value := getattr(read.wandb, key)) is not None:

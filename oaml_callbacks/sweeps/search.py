@@ -143,7 +143,7 @@ class Search:
             state = "the configuration's own values" if is_own else ""
         elif pruned and best is not None:
             self.study.tell(trial, state=TrialState.PRUNED)
-            state = f"stopped early after {len(logged)} evaluations"
+            state = f"stopped early after {len(logged)} evaluation{'s' if len(logged) != 1 else ''}"
         else:
             why = why_failed(status, files.last_lines(), self.settings)
             trial.set_user_attr("why", why)
