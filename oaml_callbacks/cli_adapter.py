@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .clean_text import one_line
-from .cli_common import AsJson, Debug, fail, print_json, sub_app, told_errors
+from .cli_common import AsJson, Debug, fail, print_json, sub_app, told_errors, wandb_quiet
 
 if TYPE_CHECKING:
     from .adapters.adapter_files import AdapterFacts
@@ -103,7 +103,7 @@ def pull(  # noqa: PLR0917  # called by typer alone
     debug: Debug = False,
 ) -> None:
     """Fetch an adapter; see `PULL_HELP`."""
-    with _told_errors(debug), _terminated_as_interrupted(), _progress() as begun:
+    with _told_errors(debug), _terminated_as_interrupted(), wandb_quiet(), _progress() as begun:
         from .adapters.pull import pull_adapter
 
         pulled = pull_adapter(name, to, base=base, overwrite=overwrite, timeout=timeout, begun=begun)
@@ -120,7 +120,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Check an adapter's folder; see `CHECK_HELP`."""
-    with _told_errors(debug):
+    with told_errors(debug, mistakes=(OSError,)):  # a file that can't be read
         from .adapters.checked import checked_folder
 
         found = checked_folder(folder)
@@ -156,14 +156,16 @@ def link(
     debug: Debug = False,
 ) -> None:
     """Link a version to a registry; see `LINK_HELP`."""
-    with _told_errors(debug):
+    with _told_errors(debug), wandb_quiet():
         from .adapters.linking import link_adapter
+        from .compared.progress import telling
 
-        linked = link_adapter(source, target, timeout=timeout)
+        with telling("asking W&B"):
+            linked = link_adapter(source, target, timeout=timeout)
     if as_json:
         print_json({"source": linked.source, "linked": linked.linked})
         return
-    typer.echo(f"{linked.source} is linked as {linked.linked}")
+    typer.echo(f"{linked.source} is linked as {one_line(linked.linked)}")
 
 
 @contextmanager

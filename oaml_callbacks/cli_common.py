@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
@@ -77,8 +79,16 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def print_json(value: Any) -> None:
-    """Print plain values as JSON, which has no infinity and no NaN: they are `null`."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print plain values as JSON, which has no infinity and no NaN: they are `null`.
+
+    Characters that act in a terminal, and halves of characters, which can't be written, are spelled `\\u....`.
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(_ACTING.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+
+
+# Those below a blank json spells itself.
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def _finite(value: Any) -> Any:
@@ -87,6 +97,20 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@contextmanager
+def wandb_quiet() -> Iterator[None]:
+    """W&B says nothing of its own on stderr, where it hasn't been told how to be yet."""
+    before = os.environ.get("WANDB_SILENT")
+    os.environ["WANDB_SILENT"] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WANDB_SILENT"]
+        else:
+            os.environ["WANDB_SILENT"] = before
 
 
 def log_to_stderr() -> None:

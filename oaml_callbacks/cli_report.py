@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_common import AsJson, Debug, fail, print_json, told_errors
+from .cli_common import AsJson, Debug, fail, print_json, told_errors, wandb_quiet
 
 if TYPE_CHECKING:
     from .reports.content import Content
@@ -87,11 +87,10 @@ def report(  # noqa: PLR0917  # called by typer alone
         from .compared.progress import telling
         from .compared.runs import read_runs
         from .reports.content import content
-        from .reports.wandb_access import quiet
 
         if html is None and samples != 12:
             fail("--samples goes with --html: a W&B report shows the runs' own tables.")
-        with quiet():
+        with wandb_quiet():
             with telling("Reading the runs"):
                 found = content(read_runs(runs, runs_dir=runs_dir), title=title, now=time.time())
             with telling("Writing the report"):
@@ -156,13 +155,12 @@ def workspace(  # noqa: PLR0917  # called by typer alone
     """Save a workspace; see `WORKSPACE_HELP`."""
     with told_errors(debug):
         from .compared.progress import telling
-        from .reports.wandb_access import quiet
         from .reports.workspace import Where, save_workspace, workspace_spec
 
         if not project:
             fail("which project? --project P, or WANDB_PROJECT, names one.")
         where = Where(entity or "", project)
-        with quiet():
+        with wandb_quiet():
             if dry_run:
                 print_json(workspace_spec(where, name=name))
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import redirect_stdout
 from enum import Enum
 from pathlib import Path
@@ -58,7 +59,7 @@ Examples:
   oaml sweep start sweep.yaml
   oaml sweep start sweep.yaml --project clicks --entity my-team
 
-Exit codes: 0 started; 1 W&B didn't take it; 2 a mistake in the arguments or the file; 130 interrupted.
+Exit codes: 0 started; 2 a mistake in the arguments or the file, or W&B doesn't take it; 130 interrupted.
 """
 _AGENT_HELP = """Run a sweep's trials on this machine, with W&B's agent: one agent a GPU.
 
@@ -73,7 +74,8 @@ Examples:
   CUDA_VISIBLE_DEVICES=1 oaml sweep agent my-team/clicks/abc12345 --count 4
   sbatch --array=1-8 --gpus=1 --wrap "exec oaml sweep agent my-team/clicks/abc12345"
 
-Exit codes: 0 the sweep or --count is done; 1 W&B's agent gave up; 2 a mistake, or the GPU is taken; 130 interrupted.
+Exit codes: 0 the sweep or --count is done; 1 W&B's agent gave up; 2 a mistake, the sweep can't be had, or the GPU is
+taken; 130 interrupted.
 """
 _LOCAL_HELP = """Search without a server and without an account: the same file, trials proposed by Optuna.
 
@@ -172,8 +174,8 @@ def make(  # noqa: PLR0917  # called by typer alone
         write_sweep(output, text, overwrite=overwrite)
         typer.echo(f"{output} is written. What is searched, and why, stands in it. Then:\n")
         for command in ("check", "start"):
-            typer.echo(f"  oaml sweep {command} {output}")
-        typer.echo(f"  oaml sweep local {output} --trials 12      without a server")
+            typer.echo(f"  oaml sweep {command} {shlex.quote(str(output))}")
+        typer.echo(f"  oaml sweep local {shlex.quote(str(output))} --trials 12      without a server")
 
 
 @app.command(help=_CHECK_HELP, no_args_is_help=True)
@@ -238,7 +240,7 @@ def agent(  # noqa: PLR0917  # called by typer alone
         result = run_agent(
             found, count=count, share_gpu=share_gpu, tell=lambda text: typer.echo(f"\n{text}", err=True)
         )
-        go_on = f"To run more of its trials:\n\n  oaml sweep agent {found.path}\n"
+        go_on = f"To run more of its trials:\n\n  {_agent_command(found)}\n"
         if result.interrupted:
             fail(f"The agent has ended; how its trial is gone on with stands above. {go_on}", 130)
         if result.exit_code:
@@ -358,14 +360,18 @@ def _shown(made: ServerSweep) -> dict[str, Any]:
         "id": made.id,
         "sweep": made.path,
         "url": made.url,
-        "agent_command": f"oaml sweep agent {made.path}",
+        "agent_command": _agent_command(made),
         "slurm_command": _slurm(made),
     }
 
 
+def _agent_command(sweep: ServerSweep) -> str:
+    return shlex.join(["oaml", "sweep", "agent", sweep.path])
+
+
 def _slurm(made: ServerSweep) -> str:
     # TERM goes to the shell alone, which the agent has replaced, two minutes before the time is over.
-    return f'sbatch --array=1-8 --gpus=1 --signal=B:TERM@120 --wrap "exec oaml sweep agent {made.path}"'
+    return f'sbatch --array=1-8 --gpus=1 --signal=B:TERM@120 --wrap "exec {_agent_command(made)}"'
 
 
 def _print_started(made: ServerSweep, checked: Checked) -> None:

@@ -35,7 +35,7 @@ def run_train_script(
         eval_steps: How often.
 
     Raises:
-        UserError: What was given can't be trained on, or a package is missing; raised before training alone.
+        UserError: What was given can't be trained on, found before the training begins; or a package is missing.
         SystemExit: Its own argument parser's.
     """
     trainings = None
@@ -59,7 +59,7 @@ def run_train_script(
 
 
 def _check_config(arguments: Sequence[str]) -> None:
-    """Say what is wrong with the configuration file, where the script would end in a KeyError."""
+    """Say what is wrong with the configuration file, where the script would end in a KeyError or the like."""
     import yaml
 
     paths = [one.partition("=")[2] for one in arguments if one.startswith("--config=")]
@@ -74,3 +74,8 @@ def _check_config(arguments: Sequence[str]) -> None:
             raise OpenAdaptMLError(
                 f"{path} names no model: expected `model: {{name: Qwen/Qwen3-VL-2B-Instruct}}` in it."
             )
+        for section in ("training", "synthetic_data"):
+            if not isinstance(config.get(section, {}), dict):
+                raise OpenAdaptMLError(
+                    f"{path}: {section} has no settings. Write `name: value` below it, or delete it."
+                )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -34,7 +34,7 @@ class _Texts(deque[Any]):
 
 def _text(prompt: Any) -> Any:
     """A conversation as text, its pictures named; anything else as it is."""
-    if not isinstance(prompt, list):
+    if not isinstance(prompt, list) or not all(isinstance(message, Mapping) for message in prompt):
         return prompt
     return "\n".join(f"{message.get('role')}: {_content(message.get('content'))}" for message in prompt)
 
@@ -42,4 +42,7 @@ def _text(prompt: Any) -> Any:
 def _content(content: Any) -> str:
     if not isinstance(content, list):
         return str(content or "")
-    return "".join(part.get("text") or f"[{part.get('type')}]" for part in content)
+    return "".join(
+        str(part.get("text") or f"[{part.get('type')}]") if isinstance(part, Mapping) else str(part)
+        for part in content
+    )

@@ -84,6 +84,14 @@ def test_json_has_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"distance": None, "rows": [[None, 1.5]], "name": "ü"}
 
 
+def test_json_holds_nothing_that_acts_in_a_terminal_or_can_not_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "ü\x1b\x9b2J\u202e\ud800\\u0041"
+    print_json({"name": text})
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert json.loads(out) == {"name": text}
+
+
 def commands() -> list[tuple[str, ...]]:
     """Every command that does something, such as `("sweep", "make")`."""
     found = []

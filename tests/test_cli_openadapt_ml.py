@@ -106,6 +106,7 @@ def test_with_wandb_and_no_rows_it_says_which_option_gives_them(oaml: Run, offli
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
         (["--config", "no_yaml.yaml"], "no_yaml.yaml is no YAML"),
         (["--config", "no_model.yaml"], "no_model.yaml names no model: expected `model: {name: "),
+        (["--config", "empty_section.yaml"], "empty_section.yaml: training has no settings"),
         (["--config", "run.yaml", "--jsonl", "empty.jsonl"], "No valid training samples"),
         (["--config", "run.yaml", "--jsonl", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--config", "run.yaml", "--demo-dir", "nowhere", "--captures-dir", "."], "No training samples"),
@@ -117,6 +118,7 @@ def test_with_wandb_and_no_rows_it_says_which_option_gives_them(oaml: Run, offli
 def test_a_mistake_is_told_in_a_sentence(oaml: Run, offline: Path, options: list[str], message: str) -> None:
     (offline / "no_yaml.yaml").write_text("model: [")
     (offline / "no_model.yaml").write_text("training: {}")
+    (offline / "empty_section.yaml").write_text("model: {name: x}\ntraining:\n")
     (offline / "empty.jsonl").write_text("")
     result = oaml(*options)
     assert result.exit_code == 2, result.output

@@ -117,9 +117,11 @@ def test_grpo_of_a_vision_model_has_its_completions_and_ours_in_one_run(screens:
             ],
             "system: You click.\nuser: [image]Click.\nassistant: ",
         ),
+        ([{"role": "user", "content": ["Click.", {"type": "text", "text": 3}]}], "user: Click.3"),
+        ([151644, 872], [151644, 872]),  # of no form that is known: a training mustn't end by it
     ],
 )
-def test_a_prompt_is_told_as_text(prompt: Any, text: str) -> None:
+def test_a_prompt_is_told_as_text(prompt: Any, text: Any) -> None:
     trainer = SimpleNamespace(_logs={"prompt": deque([prompt], maxlen=2)})
     prompts_as_text(trainer)
     kept = trainer._logs["prompt"]

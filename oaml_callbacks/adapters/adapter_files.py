@@ -64,7 +64,15 @@ PEFT_TYPES = ("LORA", "ADALORA")
 MAX_RANK = 1_000_000
 """More than any layer is wide."""
 
-_CODE_CONFIGS = ("preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+MAX_ALPHA = 1e9
+"""A scale's numerator; no training sets one of this size."""
+
+_CODE_CONFIGS = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "video_preprocessor_config.json",
+)
 _TEMPLATE_NAME = re.compile(rf"{CHAT_TEMPLATES}/[0-9A-Za-z_-][0-9A-Za-z_.-]{{0,99}}\.jinja")
 _LORA_KEY = re.compile(r"(^|\.)lora_")
 _CHUNK = 2**20
@@ -170,11 +178,13 @@ def check_adapter(folder: Path) -> AdapterFacts:
 def check_no_code(files: Mapping[str, Path]) -> None:
     """Refuse a processor or tokenizer that names code of its own (`auto_map`): it would be fetched and run.
 
+    At any depth: in processor_config.json the parts of a processor have their settings, and so their code, one deeper.
+
     Raises:
         AdapterError: One does, or isn't JSON.
     """
     for name in _CODE_CONFIGS:
-        if name in files and read_object(files[name]).get("auto_map") is not None:
+        if name in files and _names_code(read_object(files[name])):
             raise AdapterError(
                 f"{files[name]} names code of its own (auto_map), which loading it would run. An adapter from "
                 "elsewhere brings none: use the base model's processor, and delete the file."
@@ -198,7 +208,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
     rank, alpha, target = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
     check("r", type(rank) is int and 0 < rank <= MAX_RANK, "a rank, 1 or more")
-    check("lora_alpha", type(alpha) in (int, float), "a number")
+    number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool) and abs(alpha) <= MAX_ALPHA
+    check("lora_alpha", number, "a number")
     for name in ("base_model_name_or_path", "revision"):
         check(name, isinstance(config.get(name), (str, type(None))), "text")
     for name in ("target_modules", "modules_to_save"):
@@ -229,7 +240,8 @@ def read_object(path: Path) -> dict[str, Any]:
     if len(data) > limit:
         raise AdapterError(f"{path} has more than {limit:,} bytes.")
     try:
-        value = json.loads(data)
+        # Spelled out, since Python's reader would take UTF-16 too, which who loads it doesn't.
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise AdapterError(f"{path} is no JSON: {one_line(str(error))}") from None
     if not isinstance(value, dict):
@@ -265,7 +277,7 @@ def _check_keys(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, 
                 f"{path}: {one_line(name)} has the shape {list(tensors[name].shape)}. A LoRA matrix has two or more "
                 "dimensions: it was saved in parts, or while a part of it was elsewhere."
             )
-    strange = [name for name in tensors if name not in set(lora) and not _belongs(name, config)]
+    strange = [name for name in tensors if not _LORA_KEY.search(name) and not _belongs(name, config)]
     if strange:
         raise AdapterError(
             f"{path} has weights that are no adapter's: {one_line(strange[0])}"
@@ -286,6 +298,19 @@ def _belongs(name: str, config: Mapping[str, Any]) -> bool:
         return True
     # PEFT saves embeddings beside an adapter of theirs, and where the vocabulary has grown.
     return parts[-1] == "weight" and bool({"embed_tokens", "lm_head", "embed_in", "embed_out", "wte"} & set(parts))
+
+
+def _names_code(config: Any) -> bool:
+    left = [config]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if one.get("auto_map") is not None:
+                return True
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return False
 
 
 def _missing(folder: Path, name: str) -> AdapterError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ PAUSE_SECONDS = 0.5
 """Before the second try; twice as long before each further one."""
 
 _CHUNK = 2**18
+_SMALL_CHUNK = 2**13
 _BUSY = (408, 429, 500, 502, 503, 504)
 
 
@@ -100,7 +101,7 @@ def _fetch(
             path.open("wb") as out,
         ):
             _check_status(file.name, response.status_code)
-            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            for chunk in _as_they_come(response.raw):
                 size += len(chunk)
                 if size > file.size:
                     raise AdapterError(
@@ -124,6 +125,15 @@ def _fetch(
             "same again, fetch another version."
         )
     return sha256.hexdigest()
+
+
+def _as_they_come(raw: Any) -> Iterator[bytes]:
+    """Parts of an answer, each as soon as it is there: to fill a chunk may take a slow server longer than all may."""
+    if not hasattr(raw, "read1"):  # urllib3 before 2.1
+        yield from raw.stream(_SMALL_CHUNK, decode_content=False)
+        return
+    while chunk := raw.read1(_CHUNK, decode_content=False):
+        yield chunk
 
 
 def _named_digest(algorithm: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 import shutil
 import time
@@ -75,11 +77,20 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     """Whether something can be pulled into `folder`.
 
     Raises:
-        AdapterError: It can't: the folder holds something, and it may not be replaced, or isn't a pull's.
+        AdapterError: It can't: the folder holds something, and it may not be replaced, or isn't a pull's; or it can't
+            be written there.
     """
+    with _told_of(folder):
+        _check_target(folder, overwrite=overwrite)
+
+
+def _check_target(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists():
         if folder.is_symlink():
             raise AdapterError(f"{folder} is a link to nothing. Give another folder by --to.")
+        above = next(path for path in folder.absolute().parents if path.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise AdapterError(f"{folder} can't be made: {above} can't be written to. Give another folder by --to.")
         return
     if not folder.is_dir():
         raise AdapterError(f"{folder} is no folder. Give another one by --to.")
@@ -112,12 +123,13 @@ def written_whole(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         AdapterError: As [`check_target`], or a file of somebody else's has the name of a new one.
     """
     check_target(folder, overwrite=overwrite)
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _delete_left(folder)
-    # Beside it: a rename within one file system is done at once or not at all.
-    unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{UNFINISHED}"
-    unfinished.mkdir()
+    with _told_of(folder):
+        folder = folder.resolve()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _delete_left(folder)
+        # Beside it: a rename within one file system is done at once or not at all.
+        unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{UNFINISHED}"
+        unfinished.mkdir()
     try:
         yield unfinished
         check_target(folder, overwrite=overwrite)  # it took a while
@@ -140,18 +152,39 @@ def _put_in_place(new: Path, folder: Path) -> None:
             raise AdapterError(
                 f"{path} was not pulled, and would be replaced. Move it, or give another folder by --to."
             )
-    old = new.with_suffix(REPLACED)
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
+    # Before the folders change places, so that whatever ends this leaves others' files where they were.
     for path in kept:
-        target = folder / path.relative_to(folder)
+        target = new / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (old / path.relative_to(folder)).rename(target)
+        _keep(path, target)
+    old = new.with_suffix(REPLACED)
+    try:
+        folder.rename(old)
+        new.rename(folder)
+    except BaseException:  # Ctrl-C too
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep(path: Path, target: Path) -> None:
+    """Have a file in a second place too, without copying it where the file system can do so."""
+    if not path.is_symlink():
+        with suppress(OSError):
+            os.link(path, target)
+            return
+    shutil.copy2(path, target, follow_symlinks=False)
+
+
+@contextmanager
+def _told_of(folder: Path) -> Iterator[None]:
+    """What the system refuses, as a mistake in which folder was given."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise AdapterError(f"{one_line(str(folder))} can't be written: {why}. Give another folder by --to.") from error
 
 
 def _files(folder: Path) -> list[Path]:
@@ -161,8 +194,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _delete_left(folder: Path) -> None:
     """Delete what pulls that were killed have left of themselves."""
+    theirs = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}")
     for path in folder.parent.iterdir():
-        if path.name.startswith(f".{folder.name}.") and path.suffix == UNFINISHED:
+        if theirs.fullmatch(path.name):
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > LEFT_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)

@@ -21,6 +21,9 @@ BITS = {
 }  # fmt: skip
 """The types of numbers, and how many bits one has."""
 
+MAX_DIMENSIONS = 64
+"""Of a tensor, as torch has it. The product of a million of them would take hours."""
+
 _STARTS = {
     b"PK\x03\x04": "a zip file, as torch.save writes, with a pickle in it",
     b"\x89HDF": "an HDF5 file",
@@ -91,20 +94,21 @@ def read_header(path: Path) -> dict[str, Tensor]:
 
 
 def _tensor(path: Path, name: str, value: Any) -> tuple[Tensor, tuple[int, int]]:
-    wrong = SafetensorsError(f"{path} is damaged: its header says of {one_line(name)} {one_line(repr(value), 100)}.")
-    if not isinstance(value, dict):
-        raise wrong
-    dtype, shape, span = (value.get(key, []) for key in ("dtype", "shape", "data_offsets"))
-    if not isinstance(dtype, str) or dtype not in BITS or not _counts(shape) or not _counts(span) or len(span) != 2:
-        raise wrong
-    tensor = Tensor(dtype, tuple(shape))
-    if (span[1] - span[0]) * 8 != tensor.numbers * BITS[dtype]:
-        raise wrong
-    return tensor, (span[0], span[1])
+    if isinstance(value, dict):
+        dtype, shape, span = (value.get(key, []) for key in ("dtype", "shape", "data_offsets"))
+        if isinstance(dtype, str) and dtype in BITS and _counts(shape) and _counts(span) and len(span) == 2:
+            tensor = Tensor(dtype, tuple(shape))
+            if (span[1] - span[0]) * 8 == tensor.numbers * BITS[dtype]:
+                return tensor, (span[0], span[1])
+    raise SafetensorsError(f"{path} is damaged: its header says of {one_line(name)} {one_line(repr(value), 100)}.")
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_DIMENSIONS
+        and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

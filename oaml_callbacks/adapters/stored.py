@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from ..clean_text import one_line
 from .adapter_files import (
     CONFIG,
+    MAX_TEMPLATES,
     PICKLES,
     WEIGHTS,
     AdapterError,
@@ -108,6 +109,7 @@ def find_adapter(text: str, *, timeout: float) -> StoredAdapter:
             is no adapter, or one whose files could do harm.
         ServerError: W&B doesn't answer.
     """
+    deadline = time.monotonic() + timeout
     artifact = find_artifact(text, timeout=timeout)
     name = one_line(text)
     if artifact.type != ARTIFACT_TYPE:
@@ -118,7 +120,8 @@ def find_adapter(text: str, *, timeout: float) -> StoredAdapter:
     if artifact.file_count > MAX_ENTRIES:
         raise AdapterError(f"{name} has {artifact.file_count:,} files. An adapter has at most {MAX_ENTRIES}.")
     path = version_path(artifact)
-    entries = answered(lambda: artifact.manifest.entries, min(timeout, ANSWER_SECONDS), f"the manifest of {name}")
+    left = max(0.1, deadline - time.monotonic())
+    entries = answered(lambda: artifact.manifest.entries, min(left, ANSWER_SECONDS), f"the manifest of {name}")
     files, left_out = checked_entries(path, entries)
 
     def urls(seconds: float) -> dict[str, str]:
@@ -173,9 +176,16 @@ def find_artifact(text: str, *, timeout: float) -> Any:
 
 
 def version_path(artifact: Any) -> str:
-    """`ENTITY/PROJECT/NAME:vN` of W&B's object, however it was asked for: an alias may move."""
+    """`ENTITY/PROJECT/NAME:vN` of W&B's object, however it was asked for: an alias may move.
+
+    Raises:
+        AdapterError: W&B's answer has something in it that no name has: it would be shown, and asked for.
+    """
     name = str(artifact.name).partition(":")[0]
-    return f"{artifact.entity}/{artifact.project}/{name}:{artifact.version}"
+    path = f"{artifact.entity}/{artifact.project}/{name}:{artifact.version}"
+    if not path.isprintable():
+        raise AdapterError(f"W&B answers with {one_line(path)}, which is no adapter's name.")
+    return path
 
 
 def answered(ask: Callable[[], T], seconds: float, what: str) -> T:
@@ -239,26 +249,18 @@ def checked_entries(artifact: str, entries: Mapping[str, Any]) -> tuple[tuple[St
     if len(entries) > MAX_ENTRIES:
         raise AdapterError(f"{artifact} has {len(entries):,} files. An adapter has at most {MAX_ENTRIES}.")
     files, left_out = [], []
+    # As `adapter_files` takes them.
+    templates = [name for name in sorted(map(str, entries)) if "/" in name and is_adapter_file(name)]
+    too_many = set(templates[MAX_TEMPLATES:])
     for path, entry in entries.items():
         name = str(path)
         shown = one_line(name)
-        if not _is_inside(name) or str(entry.path) != name:
-            raise AdapterError(
-                f"{artifact} has a file {shown}, which would lie outside its folder. Nothing is fetched."
-            )
-        if entry.ref is not None:
-            raise AdapterError(
-                f"{artifact}: {shown} is a reference to {one_line(str(entry.ref))}, and no file of its own. Nothing "
-                "is fetched from there."
-            )
-        if name.lower().endswith(PICKLES):
-            raise AdapterError(
-                f"{artifact} has a pickle, {shown}, which runs what it says when it is read. Adapters are taken in "
-                f"safetensors alone ({WEIGHTS}): log the adapter again, without what else lies in its checkpoint."
-            )
+        _refuse_unsafe(artifact, name, entry)
         size = entry.size
         if not is_adapter_file(name):
             left_out.append(f"{shown}: no file of an adapter's")
+        elif name in too_many:
+            left_out.append(f"{shown}: more than {MAX_TEMPLATES} chat templates")
         elif type(size) is not int or size < 0:
             raise AdapterError(f"{artifact}: its manifest doesn't say how large {shown} is.")
         elif size > max_bytes(name):
@@ -271,6 +273,22 @@ def checked_entries(artifact: str, entries: Mapping[str, Any]) -> tuple[tuple[St
         if name not in {file.name for file in files}:
             raise AdapterError(f"{artifact} holds no LoRA adapter: {name} is missing.")
     return tuple(files), tuple(left_out)
+
+
+def _refuse_unsafe(artifact: str, name: str, entry: Any) -> None:
+    shown = one_line(name)
+    if not _is_inside(name) or str(entry.path) != name:
+        raise AdapterError(f"{artifact} has a file {shown}, which would lie outside its folder. Nothing is fetched.")
+    if entry.ref is not None:
+        raise AdapterError(
+            f"{artifact}: {shown} is a reference to {one_line(str(entry.ref))}, and no file of its own. Nothing is "
+            "fetched from there."
+        )
+    if name.lower().endswith(PICKLES):
+        raise AdapterError(
+            f"{artifact} has a pickle, {shown}, which runs what it says when it is read. Adapters are taken in "
+            f"safetensors alone ({WEIGHTS}): log the adapter again, without what else lies in its checkpoint."
+        )
 
 
 def _is_inside(name: str) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TypeVar
@@ -117,17 +115,3 @@ def _told(error: Exception) -> str:
     if _NO_ANSWER.search(said):
         return "its server gave no answer. Try again later."
     return f"{error_text(error)[:300]}."
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """W&B says nothing of its own on stderr, where it hasn't been told how to be yet."""
-    before = os.environ.get("WANDB_SILENT")
-    os.environ["WANDB_SILENT"] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["WANDB_SILENT"]
-        else:
-            os.environ["WANDB_SILENT"] = before

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..clean_text import one_line
 from .command import EXPECTED, Command, read_command
 from .gpu_lock import gpu_locks, visible_gpus
 from .server import ServerSweep, find_sweep
@@ -53,12 +54,12 @@ def check_here(sweep: ServerSweep) -> Command:
     command, problem = read_command(sweep.content.get("command"))
     if command is None:
         raise SweepError(
-            f"the sweep {sweep.path} isn't one that this can run ({problem or EXPECTED}). If you trust what it runs, "
+            f"the sweep {sweep.path} isn't one that this can run ({one_line(problem or EXPECTED)}). If you trust what it runs, "
             f"use W&B's own: wandb agent {sweep.path}"
         )
     if not command.config.is_file():
         raise SweepError(
-            f"there is no {command.config} here, which the sweep's trials train. Start the agent in the folder that "
+            f"there is no {one_line(str(command.config))} here, which the sweep's trials train. Start the agent in the folder that "
             f"it is relative to (this is {Path.cwd()})"
         )
     return command

@@ -24,9 +24,12 @@ def main() -> None:
     parent, *arguments = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _end_with(int(parent))
-    from wandb.cli.cli import cli
+    try:
+        from wandb.cli.cli import cli
 
-    cli(["agent", *arguments], prog_name="wandb")
+        cli(["agent", *arguments], prog_name="wandb")
+    except KeyboardInterrupt:  # before W&B's agent listens for it
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

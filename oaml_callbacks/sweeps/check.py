@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..clean_text import cut
 from .metrics import better, is_in_history, is_known, unknown_metric
-from .sweep_file import EXPONENT_RANGES, Fault, Parameter, Sweep, grid_size, read_document, understand
+from .sweep_file import EXPONENT_RANGES, Fault, Parameter, Sweep, grid_size, is_finite, read_document, understand
 from .trial_values import configuration_faults
 
 MANY_TRIALS = 1000
@@ -92,7 +93,12 @@ def _search_faults(sweep: Sweep, wrong: set[str]) -> Iterator[Fault]:
                     f"a grid over the continuous range {_range(parameter)} has no end; give values: [...], or a "
                     "q_uniform distribution, or use method: random or bayes",
                 )
-    if (rule := sweep.early_terminate) is not None and not rule.counts(10**6):
+    if (rule := sweep.early_terminate) is None:
+        return
+    infinite = [name for name in ("min_iter", "max_iter", "s", "eta") if not is_finite(getattr(rule, name) or 0)]
+    for name in infinite:
+        yield Fault(_line(sweep, ("early_terminate", name)), f"early_terminate.{name}", _not_finite(getattr(rule, name)))
+    if not infinite and not rule.counts(10**6):
         yield Fault(
             _line(sweep, ("early_terminate",)),
             "early_terminate",
@@ -139,9 +145,9 @@ def _parameter_faults(parameter: Parameter) -> Iterator[tuple[tuple[str, ...], s
         elif chances is not None and not math.isclose(sum(chances), 1, abs_tol=1e-6):
             yield (*key, "probabilities"), f"expected probabilities that sum to 1, found {sum(chances):g}"
     numbers = {name: getattr(parameter, name) for name in ("min", "max", "mu", "sigma", "q", "a", "b")}
-    infinite = [name for name, number in numbers.items() if number is not None and not math.isfinite(number)]
+    infinite = [name for name, number in numbers.items() if number is not None and not is_finite(number)]
     for name in infinite:
-        yield (*key, name), f"expected a finite number, found {numbers[name]}"
+        yield (*key, name), _not_finite(numbers[name])
     low, high = parameter.min, parameter.max
     if infinite or low is None or high is None:
         return
@@ -164,4 +170,9 @@ def _parameter_faults(parameter: Parameter) -> Iterator[tuple[tuple[str, ...], s
 def _range(parameter: Parameter) -> str:
     if parameter.min is None or parameter.max is None:
         return f"of {parameter.kind}"
-    return f"{parameter.min:g} to {parameter.max:g}"
+    low, high = (end if is_finite(end) else math.inf for end in (parameter.min, parameter.max))
+    return f"{low:g} to {high:g}"
+
+
+def _not_finite(number: float) -> str:
+    return f"expected a finite number, found {cut(str(number), 20)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,6 +14,8 @@ ARGUMENTS = "${args_no_hyphens}"
 """What W&B's agent replaces by the trial's values, one argument each: `lora.r=16`."""
 EXPECTED = f"[oaml, train, CONFIG.yaml, --wandb, '{ARGUMENTS}']"
 
+_ENV = ("${env}", "env", "/usr/bin/env")
+_PYTHON = re.compile(r"python[\d.]*|\$\{interpreter\}")
 _SWITCHES = ("--wandb", "--resume", "--overwrite", "--debug")
 _OTHER_ARGUMENTS = (
     "${args}", "${args_no_boolean_flags}", "${args_no_equals}", "${args_json}", "${args_json_file}",
@@ -45,10 +48,9 @@ def read_command(given: Any) -> tuple[Command | None, str | None]:
     if not isinstance(given, list):
         return None, f"expected a list of arguments, {EXPECTED}"
     words = [str(word) for word in given]
-    start = next((i for i in range(1, len(words)) if words[i] == "train" and _is_oaml(words[i - 1])), None)
-    if start is None:
+    arguments = _behind_oaml_train(words)
+    if arguments is None:
         return None, f"this doesn't run `oaml train`; expected {EXPECTED}"
-    arguments = words[start + 1 :]
     if problem := _lacking(arguments):
         return None, problem
     try:
@@ -69,9 +71,19 @@ def _lacking(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _is_oaml(word: str) -> bool:
-    """`oaml`, `/some/where/oaml`, or the module of `python -m oaml_callbacks`."""
-    return PurePath(word).name in ("oaml", "oaml_callbacks")
+def _behind_oaml_train(words: Sequence[str]) -> list[str] | None:
+    """The arguments of `oaml train`, where the command is that from its first word on; `None` where it isn't.
+
+    A command comes from W&B's server, and what stands before `oaml train` would be what is run.
+    """
+    left = list(words[1:] if words and words[0] in _ENV else words)
+    if left and PurePath(left[0]).name == "oaml":
+        del left[0]
+    elif left[1:3] == ["-m", "oaml_callbacks"] and _PYTHON.fullmatch(PurePath(left[0]).name):
+        del left[:3]
+    else:
+        return None
+    return left[1:] if left[:1] == ["train"] else None
 
 
 def _split(arguments: Sequence[str]) -> tuple[Path, tuple[str, ...]]:

@@ -30,15 +30,15 @@ class GpuTaken(SweepError):
 
     Attributes:
         gpu: Which, as [`visible_gpus`] names it.
-        pid: The other's process; `None` where it can't be told.
+        pid: The other's process; `None` where that isn't to be seen: what a killed one started still has the lock.
     """
 
     def __init__(self, gpu: str, pid: int | None) -> None:
-        whose = f"process {pid}" if pid is not None else "another process"
-        ended = f" (kill -INT {pid})" if pid is not None else ""
+        whose = f"process {pid}" if pid is not None else "not to be seen here: killed, with a trial that still ends, or in a container"
+        end = f"end the other (kill -INT {pid})" if pid is not None else "wait for it"
         super().__init__(
             f"another agent has GPU {gpu} ({whose}). Give this one another GPU, such as CUDA_VISIBLE_DEVICES=1 before "
-            f"the command, end the other{ended}, or let both use it: --share-gpu"
+            f"the command, {end}, or let both use it: --share-gpu"
         )
         self.gpu = gpu
         self.pid = pid
@@ -106,6 +106,14 @@ def lock_path(gpu: str) -> Path:
     return Path(tempfile.gettempdir()) / f"oaml-gpu-{user}-{_PLAIN.sub('-', gpu)[:100]}.lock"
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def _locked(gpu: str) -> int | None:
     if sys.platform == "win32":
         return None
@@ -122,7 +130,7 @@ def _locked(gpu: str) -> int | None:
     except BlockingIOError:
         holder = os.pread(file, 32, 0)
         os.close(file)
-        raise GpuTaken(gpu, int(holder) if holder.isdigit() else None) from None
+        raise GpuTaken(gpu, int(holder) if holder.isdigit() and _lives(int(holder)) else None) from None
     except OSError:  # a file system without locks: agents aren't kept apart
         os.close(file)
         return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config import RunConfig, load_config
+from ..run_folder.files import replace_file
 from ..train_setup import DEFAULTS
 from ..yaml_lines import YamlError, parse_value
 from .check import Checked, check_sweep
@@ -98,13 +99,7 @@ def write_sweep(path: Path, text: str, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise SweepError(f"{path} is there already; name another with -o, or replace it with --overwrite")
     try:
-        file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
+        replace_file(path, text)
     except OSError as error:
         raise SweepError(f"{path} can't be written: {error.strerror or error}") from None
 
@@ -195,9 +190,9 @@ def _own(config: RunConfig, *, grid: bool) -> dict[str, _Searched]:
 
 def _settings(name: str, text: str) -> dict[str, Any]:
     """What `4,8,16`, `1e-5..1e-3` or `0.1` asks for."""
-    low, is_range, high = text.partition("..")
+    low, dots, high = text.partition("..")
     try:
-        if is_range:
+        if dots and not set(text) & set(",/\\[{\"'"):  # such as a list, or the path ../rows.jsonl
             ends = [parse_value(low), parse_value(high)]
             if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
                 raise SweepError(f"--param {name}={text}: expected two numbers, such as 1e-5..1e-3")

@@ -15,7 +15,7 @@ _LOWER = re.compile(r"grounding_(distance|misses|broken|seconds|skipped|unreache
 
 
 def known_metrics() -> list[str]:
-    """The names of all numbers that `oaml train` logs, groups and named evaluation sets aside."""
+    """The names of all numbers that `oaml train` logs, groups aside."""
     names = [
         name
         for key in keys.KEYS
@@ -27,16 +27,13 @@ def known_metrics() -> list[str]:
 
 
 def is_known(name: str) -> bool:
-    """Whether `oaml train` logs a number of this name, or would with a group or a named evaluation set."""
-    if name in known_metrics() or re.fullmatch(r"eval/\w+_loss", name):
+    """Whether `oaml train` logs a number of this name, or would with such a group in the data."""
+    if name in known_metrics():
         return True
-    if (parts := keys.split_evaluation_key(name)) is None:
+    if (parts := keys.split_evaluation_key(name)) is None or parts[0]:  # it has one evaluation set, without a name
         return False
-    metric = parts[1]
-    group_of, _, group = metric.partition("/")
-    if group:
-        return group_of in (keys.GROUNDING_ACCURACY, keys.GROUNDING_MISSES)
-    return f"eval/{metric}" in known_metrics()
+    group_of, _, group = parts[1].partition("/")
+    return bool(group) and group_of in (keys.GROUNDING_ACCURACY, keys.GROUNDING_MISSES)
 
 
 def is_in_history(name: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import StringIO
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 from ..clean_text import error_text, one_line
 from .sweep_file import Sweep, SweepError
@@ -84,6 +85,8 @@ def create_sweep(
         name = wandb.sweep(content, project=project, entity=entity)
         # W&B notes there where the server has put it.
         whose, where = os.environ.get("WANDB_ENTITY", entity or ""), os.environ.get("WANDB_PROJECT", project)
+        if not _ID.fullmatch(name) or not all(_PLACE.fullmatch(part) for part in (whose, where)):
+            raise SweepError(f"the server has put it where no agent can be sent: {one_line(f'{whose}/{where}/{name}')}")
         return ServerSweep(whose, where, name, "PENDING", _url(whose, where, name))
 
     return _in_time(ask, seconds, f"the sweep can't be started in {project}")
@@ -124,7 +127,7 @@ def find_sweep(
 
 def _parts(reference: str, project: str | None, entity: str | None) -> tuple[str | None, str | None, str]:
     at = _URL.match(reference)
-    parts = list(at.groups()) if at else reference.strip("/").split("/")
+    parts = [unquote(part) for part in at.groups()] if at else reference.strip("/").split("/")
     if len(parts) > 3 or not _ID.fullmatch(parts[-1]) or not all(_PLACE.fullmatch(part) for part in parts):
         raise SweepError(
             f"{one_line(reference)} is no sweep; expected its id, project/id, entity/project/id or its page's address"
@@ -179,8 +182,6 @@ def _in_time(ask: Callable[[], T], seconds: float, failed: str) -> T:
 
 
 def _url(entity: str, project: str, name: str) -> str | None:
-    from urllib.parse import quote
-
     import wandb
 
     if not entity:

@@ -29,8 +29,18 @@ MAX_TOLD = 1000
 """Characters of a fault's line."""
 MAX_FILE = 2**20
 """Bytes of a sweep file."""
+MAX_BANDS = 1000
+"""Counts at which Hyperband compares trials: an `eta` next to 1 would give them without end."""
 
 Goal = Literal["maximize", "minimize"]
+
+
+def is_finite(number: float) -> bool:
+    """Whether it is finite as a float, which a whole number of four hundred digits isn't."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 class SweepError(UserError):
@@ -114,7 +124,8 @@ class Parameter:
         if self.kind == "int_uniform":
             return int(self.max) - int(self.min) + 1
         if self.kind == "q_uniform" and self.q:
-            return math.floor(self.max / self.q) - math.ceil(self.min / self.q) + 1
+            ends = [end / self.q if is_finite(end) else math.inf for end in (self.min, self.max)]
+            return math.floor(ends[1]) - math.ceil(ends[0]) + 1 if all(map(math.isfinite, ends)) else None
         return None
 
 
@@ -140,11 +151,18 @@ class EarlyTermination:
 
     def counts(self, most: int) -> list[int]:
         """The counts of logged metrics at which trials are compared, up to `most`, ascending."""
+        given = (self.min_iter, self.max_iter, self.s, self.eta)
+        if not all(number is None or is_finite(number) for number in given):
+            return []
+        bands: list[float] = []
         if self.max_iter is not None:  # it goes first at W&B, too
-            bands = [self.max_iter / self.eta**i for i in range(1, int(self.s or 0) + 1)]
+            band = self.max_iter / self.eta
+            while band >= 1 and len(bands) < min(self.s or 0, MAX_BANDS):
+                bands.append(band)
+                band /= self.eta
         else:
-            bands, band = [], float(self.min_iter or most + 1)
-            while band <= most:
+            band = float(self.min_iter or most + 1)
+            while band <= most and len(bands) < MAX_BANDS:
                 bands.append(band)
                 band *= self.eta
         return sorted({int(band) for band in bands if 1 <= band <= most})

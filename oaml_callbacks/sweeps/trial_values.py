@@ -11,7 +11,7 @@ from typing import Any
 from ..config import ConfigError, RunConfig, load_config, training_fields
 from ..config_sections import SECTIONS
 from .evaluations import evaluation_strategy, evaluations, has_evaluation_set
-from .sweep_file import EXPONENT_RANGES, Fault, Parameter, Sweep
+from .sweep_file import EXPONENT_RANGES, Fault, Parameter, Sweep, is_finite
 
 MAX_TRIED = 200
 """Values of one parameter that are tried on the configuration; each takes some milliseconds."""
@@ -125,7 +125,7 @@ def _examples(parameter: Parameter) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield ("value",) if parameter.kind == "constant" else ("values", str(index)), value
     elif parameter.min is not None and parameter.max is not None and parameter.min < parameter.max:
         ends = {"min": parameter.min, "max": parameter.max}
-        if not all(math.isfinite(end) for end in ends.values()):
+        if not all(map(is_finite, ends.values())):
             return
         if parameter.kind in EXPONENT_RANGES:
             ends = {name: math.exp(min(end, 700)) for name, end in ends.items()}
@@ -148,8 +148,9 @@ def _drawn(parameter: Parameter, value: float) -> float:
         return int(value)
     if parameter.kind.startswith("q_"):
         q = parameter.q or 1
-        # W&B gives whole numbers for a whole q.
-        return round(value / q) * (int(q) if q == int(q) else q)
+        if is_finite(q) and math.isfinite(value / q):
+            # W&B gives whole numbers for a whole q.
+            return round(value / q) * (int(q) if q == int(q) else q)
     return float(value)
 
 

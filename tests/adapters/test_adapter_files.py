@@ -144,6 +144,8 @@ def test_weights_whose_header_begins_with_a_pickles_bytes_are_fine(folder: Path)
         (safetensors(header(shape=[2, 3]), bytes(16)), "damaged"),
         (safetensors(header(shape=[-2, -2]), bytes(16)), "damaged"),
         (safetensors(header(shape=[True, 4]), bytes(16)), "damaged"),
+        (safetensors(header(shape=[1] * 64 + [4]), bytes(16)), "damaged"),
+        (safetensors(header(shape=[2**62] * 2_000_000), bytes(16)), "damaged"),  # whose product would take hours
         (safetensors(header(dtype="PICKLE"), bytes(16)), "damaged"),
         (safetensors(header(dtype=["F32"]), bytes(16)), "damaged"),
         (safetensors(header(data_offsets=[16, 0]), bytes(16)), "damaged"),
@@ -214,6 +216,8 @@ def test_what_is_trained_beside_the_adapter_belongs_to_it(folder: Path, name: st
         ({"r": True}, "Expected a rank"),
         ({"r": 10**9}, "Expected a rank"),
         ({"lora_alpha": "16"}, "lora_alpha is '16'. Expected a number"),
+        ({"lora_alpha": float("nan")}, "Expected a number"),
+        ({"lora_alpha": 10**400}, "Expected a number"),
         ({"base_model_name_or_path": ["x"]}, "base_model_name_or_path"),
         ({"revision": 3}, "revision is 3"),
         ({"target_modules": {"q": 1}}, "target_modules"),
@@ -237,7 +241,7 @@ def test_what_peft_writes_for_a_model_without_a_task_is_fine(folder: Path) -> No
     assert check_adapter(folder).r == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b" " * (2**20 + 1)])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", "{}".encode("utf-16"), b"[" * 100_000, b" " * (2**20 + 1)])
 def test_a_config_that_is_no_json_object_is_refused(folder: Path, content: bytes) -> None:
     (folder / CONFIG).write_bytes(content)
     with pytest.raises(AdapterError, match=CONFIG):
@@ -251,8 +255,19 @@ def test_a_folder_without_an_adapter_says_what_is_missing(folder: Path, name: st
         check_adapter(folder)
 
 
-def test_a_processor_that_names_code_of_its_own_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("processor_config.json", '{"auto_map": {"AutoProcessor": "evil--processing.Evil"}}'),
+        ("processor_config.json", '{"image_processor": {"auto_map": {"AutoImageProcessor": "evil--x.Evil"}}}'),
+        ("processor_config.json", '{"parts": [{"auto_map": "x.Evil"}]}'),
+        ("video_preprocessor_config.json", '{"auto_map": {"AutoVideoProcessor": "evil--x.Evil"}}'),
+        ("preprocessor_config.json", '{"auto_map": {"AutoImageProcessor": "x.Evil"}}'),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["x.Evil", null]}}'),
+    ],
+)
+def test_a_processor_that_names_code_of_its_own_is_refused(folder: Path, name: str, content: str) -> None:
     check_no_code(adapter_files(folder))
-    (folder / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "evil--processing.Evil"}}')
+    (folder / name).write_text(content)
     with pytest.raises(AdapterError, match="names code of its own"):
         check_no_code(adapter_files(folder))

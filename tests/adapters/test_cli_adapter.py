@@ -113,6 +113,18 @@ def test_a_folder_of_further_chat_templates_comes_along(stored: Stored) -> None:
     assert tree(DEFAULT)["additional_chat_templates/tools.jinja"] == b"{{ messages }}"
 
 
+def test_no_more_chat_templates_are_taken_than_an_adapter_has(stored: Stored) -> None:
+    for index in range(22):
+        stored.add(f"additional_chat_templates/t{index:02}.jinja", b"{{ messages }}", index=1)
+    values = pulled(BEST)
+    assert len([name for name in values["files"] if name.endswith(".jinja")]) == 20
+    assert [reason.partition(":")[0] for reason in values["left_out"]] == [
+        "additional_chat_templates/t20.jinja",
+        "additional_chat_templates/t21.jinja",
+    ]
+    assert json.loads(oaml("check", DEFAULT, "--json").stdout)["digest"] == values["digest"]
+
+
 def test_what_was_logged_without_metadata_is_pulled_by_what_its_files_say(stored: Stored) -> None:
     stored.version(1).metadata = "{}"
     values = pulled(BEST)
@@ -175,6 +187,14 @@ def test_check_of_a_pulled_folder_tells_what_was_changed(stored: Stored) -> None
     assert "README.md is gone since it was pulled" in refused("check", "here")
     (Path("here") / "README.md").write_text("another")
     assert "README.md was changed since it was pulled" in refused("check", "here")
+
+
+def test_check_tells_a_program_of_names_that_can_not_be_written(tmp_path: Path) -> None:
+    name = "half\ud800\x9b2J\u202e"
+    result = oaml("check", write_adapter(tmp_path / "a", base_model_name_or_path=name), "--json")
+    assert result.exit_code == 0
+    assert result.stdout.isascii()
+    assert json.loads(result.stdout)["base_model"] == name
 
 
 def test_check_refuses_what_is_no_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

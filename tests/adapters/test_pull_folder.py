@@ -72,16 +72,60 @@ def test_a_failed_pull_leaves_the_earlier_one_as_it_was(stored: Stored) -> None:
     assert oaml("check", "here").exit_code == 0
 
 
+@pytest.mark.parametrize("renamed", [1, 2])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_pull_that_ends_while_it_takes_its_place_loses_nothing(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, renamed: int, error: type[BaseException]
+) -> None:
+    pulled(BEST, "--to", "here")
+    (Path("here") / "mine").mkdir()
+    (Path("here") / "mine" / "notes.txt").write_text("keep")
+    before, done, rename = tree(Path()), [], Path.rename
+
+    def ends(path: Path, target: Path) -> Path:
+        done.append(path)
+        if len(done) == renamed:
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", ends)
+    result = oaml("pull", f"{PLACE}/{NAME}:latest", "--to", "here", "--overwrite")
+    assert result.exit_code == (130 if error is KeyboardInterrupt else 1)
+    assert len(done) >= renamed
+    assert tree(Path()) == before
+
+
+def test_links_beside_a_pulled_adapter_stay_links(stored: Stored) -> None:
+    pulled(BEST, "--to", "here")
+    (Path("here") / "latest").symlink_to("elsewhere")
+    pulled(f"{PLACE}/{NAME}:latest", "--to", "here", "--overwrite")
+    assert os.readlink(Path("here") / "latest") == "elsewhere"
+
+
+def test_a_folder_that_can_not_be_made_is_refused_without_asking(stored: Stored) -> None:
+    Path("file").write_text("keep")
+    asked = len(stored.server.requests)
+    assert "file/here can't be made: " in refused("pull", BEST, "--to", "file/here")
+    assert "File name too long. Give another folder by --to" in refused("pull", BEST, "--to", "x" * 300)
+    assert len(stored.server.requests) == asked
+
+
 def test_what_a_killed_pull_has_left_is_deleted_after_a_day(stored: Stored) -> None:
-    for name, age in ((".here.0123.part", 25), (".here.4567.part", 1), (".other.0123.part", 25)):
+    for name, age in (
+        (".here.0123abcd.part", 25),
+        (".here.4567abcd.part", 1),
+        (".other.0123abcd.part", 25),
+        (".here.mine.part", 25),
+    ):
         Path(name).mkdir()
         (Path(name) / "adapter_config.json").write_text("{")
         at = Path(name).stat().st_mtime - age * 3600
         os.utime(name, (at, at))
     pulled(BEST, "--to", "here")
     assert sorted(path.name for path in Path().iterdir() if path.name.startswith(".")) == [
-        ".here.4567.part",
-        ".other.0123.part",
+        ".here.4567abcd.part",
+        ".here.mine.part",
+        ".other.0123abcd.part",
     ]
 
 

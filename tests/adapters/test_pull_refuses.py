@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from oaml_callbacks.adapters.adapter_files import AdapterError
+from oaml_callbacks.adapters.stored import version_path
 
 from .adapter_command import BEST, pulled, refused
 from .adapter_folders import BASE, write_adapter
@@ -41,6 +45,15 @@ def test_a_name_that_can_not_be_one_is_refused_without_asking(stored: Stored, na
     before = len(stored.server.requests)
     assert "Expected ENTITY/PROJECT/adapter-RUN:best" in refused("pull", "--", name)
     assert len(stored.server.requests) == before
+
+
+@pytest.mark.parametrize("part", ["entity", "project", "name", "version"])
+def test_an_answer_with_what_no_name_has_is_refused(part: str) -> None:
+    answer = SimpleNamespace(**{"entity": "acme", "project": "clicks", "name": "a:v1", "version": "v1"})
+    assert version_path(answer) == "acme/clicks/a:v1"
+    setattr(answer, part, "evil\x1b[2J")
+    with pytest.raises(AdapterError, match=r"evil\\x1b\[2J.*, which is no adapter's name"):
+        version_path(answer)
 
 
 def test_a_bare_name_needs_its_project(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
