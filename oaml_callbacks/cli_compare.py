@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_common import AsJson, Debug, print_json, told_errors
+from .cli_common import AsJson, Debug, print_json, told_errors, wandb_quiet
 
 COMPARE_HELP = """Which of several runs clicks better, on the same samples?
 
@@ -68,7 +68,7 @@ def compare(  # noqa: PLR0917  # called by typer alone
     debug: Debug = False,
 ) -> None:
     """Compare runs; see `COMPARE_HELP`."""
-    with told_errors(debug):
+    with told_errors(debug), wandb_quiet():
         from .compared.comparison import compare_runs
         from .compared.progress import telling
         from .compared.runs import read_runs

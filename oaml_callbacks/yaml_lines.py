@@ -66,6 +66,10 @@ def read_yaml(path: Path) -> Document:
         document.values = loader.construct_document(node)
     except yaml.YAMLError as error:
         raise YamlError(f"{path}{_reason(error)}") from None
+    except RecursionError:
+        raise YamlError(f"{path} is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits, a 31st of February
+        raise YamlError(f"{path}: {error}") from None
     finally:
         loader.dispose()
     document.values = {
@@ -85,6 +89,8 @@ def parse_value(text: str) -> Any:
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         raise YamlError(f"{text!r} is no YAML value{_reason(error)}") from None
+    except (RecursionError, ValueError) as error:
+        raise YamlError(f"{text[:60]!r} is no YAML value: {error}") from None
 
 
 def _note_lines(node: yaml.MappingNode, above: Key, document: Document, seen: set[int]) -> None:

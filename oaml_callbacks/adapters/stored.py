@@ -221,6 +221,12 @@ def answered(ask: Callable[[], T], seconds: float, what: str) -> T:
     if isinstance(error, (AdapterError, ServerError)):
         raise error
     status, said = _status(error), one_line(str(error)).rstrip(".")
+    if type(error).__name__ == "AuthenticationError" and status is not None and status < 500:
+        # Of the client when it is made, before it asks about anything. What is no W&B's server answers 404.
+        raise AdapterError(
+            f"W&B does not take the API key: {said} (status {status}). `wandb login` stores another; WANDB_BASE_URL "
+            "says whose server it is for."
+        ) from error
     if status in (401, 403):
         raise AdapterError(
             f"W&B refuses (status {status}): whose API key this is may not read {what}. Expected one of who owns it "

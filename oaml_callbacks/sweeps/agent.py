@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -54,13 +55,13 @@ def check_here(sweep: ServerSweep) -> Command:
     command, problem = read_command(sweep.content.get("command"))
     if command is None:
         raise SweepError(
-            f"the sweep {sweep.path} isn't one that this can run ({one_line(problem or EXPECTED)}). If you trust what it runs, "
-            f"use W&B's own: wandb agent {sweep.path}"
+            f"the sweep {sweep.path} isn't one that this can run ({one_line(problem or EXPECTED)}). If you trust what "
+            f"it runs, use W&B's own: {shlex.join(['wandb', 'agent', sweep.path])}"
         )
     if not command.config.is_file():
         raise SweepError(
-            f"there is no {one_line(str(command.config))} here, which the sweep's trials train. Start the agent in the folder that "
-            f"it is relative to (this is {Path.cwd()})"
+            f"there is no {one_line(str(command.config))} here, which the sweep's trials train. Start the agent in "
+            f"the folder that it is relative to (this is {Path.cwd()})"
         )
     return command
 

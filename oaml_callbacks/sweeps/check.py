@@ -97,7 +97,9 @@ def _search_faults(sweep: Sweep, wrong: set[str]) -> Iterator[Fault]:
         return
     infinite = [name for name in ("min_iter", "max_iter", "s", "eta") if not is_finite(getattr(rule, name) or 0)]
     for name in infinite:
-        yield Fault(_line(sweep, ("early_terminate", name)), f"early_terminate.{name}", _not_finite(getattr(rule, name)))
+        yield Fault(
+            _line(sweep, ("early_terminate", name)), f"early_terminate.{name}", _not_finite(getattr(rule, name))
+        )
     if not infinite and not rule.counts(10**6):
         yield Fault(
             _line(sweep, ("early_terminate",)),

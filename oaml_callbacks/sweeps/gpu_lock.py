@@ -34,7 +34,11 @@ class GpuTaken(SweepError):
     """
 
     def __init__(self, gpu: str, pid: int | None) -> None:
-        whose = f"process {pid}" if pid is not None else "not to be seen here: killed, with a trial that still ends, or in a container"
+        whose = (
+            f"process {pid}"
+            if pid is not None
+            else "not to be seen here: killed, with a trial that still ends, or in a container"
+        )
         end = f"end the other (kill -INT {pid})" if pid is not None else "wait for it"
         super().__init__(
             f"another agent has GPU {gpu} ({whose}). Give this one another GPU, such as CUDA_VISIBLE_DEVICES=1 before "

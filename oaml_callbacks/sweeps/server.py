@@ -86,7 +86,9 @@ def create_sweep(
         # W&B notes there where the server has put it.
         whose, where = os.environ.get("WANDB_ENTITY", entity or ""), os.environ.get("WANDB_PROJECT", project)
         if not _ID.fullmatch(name) or not all(_PLACE.fullmatch(part) for part in (whose, where)):
-            raise SweepError(f"the server has put it where no agent can be sent: {one_line(f'{whose}/{where}/{name}')}")
+            raise SweepError(
+                f"the server has put it where no agent can be sent: {one_line(f'{whose}/{where}/{name}')}"
+            )
         return ServerSweep(whose, where, name, "PENDING", _url(whose, where, name))
 
     return _in_time(ask, seconds, f"the sweep can't be started in {project}")

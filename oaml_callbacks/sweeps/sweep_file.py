@@ -29,6 +29,8 @@ MAX_TOLD = 1000
 """Characters of a fault's line."""
 MAX_FILE = 2**20
 """Bytes of a sweep file."""
+MAX_VALUES = 200_000
+"""Values in it, each alias counted as what it stands for."""
 MAX_BANDS = 1000
 """Counts at which Hyperband compares trials: an `eta` next to 1 would give them without end."""
 
@@ -225,11 +227,18 @@ def read_document(path: Path) -> Document:
     try:
         if path.stat().st_size > MAX_FILE:
             raise SweepError(f"{path}: a sweep file has {MAX_FILE:,} bytes at most, and this has more")
-        return read_yaml(path)
+        document = read_yaml(path)
     except OSError as error:
         raise SweepError(f"{path}: the sweep file can't be read: {error.strerror or error}") from None
     except YamlError as error:
         raise SweepError(str(error).replace("sections such as 'model:'", "keys such as 'method:'")) from None
+    left: list[Any] = [document.values]
+    for _ in range(MAX_VALUES):
+        if not left:
+            return document
+        value = left.pop()
+        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    raise SweepError(f"{path}: a sweep file has {MAX_VALUES:,} values at most, and this has more (by aliases: *name)")
 
 
 def understand(path: Path, document: Document) -> tuple[Sweep, list[Fault]]:

@@ -80,6 +80,17 @@ def test_an_adapter_that_may_not_be_read_is_told(stored: Stored, status: str) ->
     assert f"W&B refuses (status {status})" in refused("pull", BEST)
 
 
+@pytest.mark.parametrize("status", ["401", "404"])
+def test_a_key_that_the_server_does_not_take_is_told(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "b" * 40)  # W&B's client remembers which ones were right
+    stored.server.fault(status)  # type: ignore[arg-type]
+    error = refused("pull", BEST)
+    assert "W&B does not take the API key: " in error
+    assert f"(status {status}). `wandb login` stores another" in error
+
+
 def test_without_a_key_nobody_is_asked(stored: Stored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = f"from oaml_callbacks.cli_adapter import app; app(['pull', {BEST!r}])"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}

@@ -110,10 +110,16 @@ def test_a_run_that_is_not_there_or_not_ours_is_told(server: Loopback, tmp_path:
         RunReferenceError, match="W&B has no run someone/clicks/zzzz, or whose API key this is may not"
     ):
         read_runs(["someone/clicks/zzzz"])
-    server.fault("403", where="graphql")
+    server.fault("403", where="Run")
     with pytest.raises(
         RunReferenceError, match=r"W&B refuses \(status 403\): whose API key this is may not read someone"
     ):
+        read_runs(["someone/clicks/zzzz"], wandb_timeout=5)
+
+
+def test_a_key_that_the_server_does_not_take_is_told(server: Loopback) -> None:
+    server.fault("403", where="graphql")
+    with pytest.raises(RunReferenceError, match=r"W&B does not take the API key: .*A run folder can be given"):
         read_runs(["someone/clicks/zzzz"], wandb_timeout=5)
 
 

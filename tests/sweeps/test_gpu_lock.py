@@ -83,6 +83,17 @@ def test_a_lock_is_free_again_when_its_process_was_killed() -> None:
         pass
 
 
+def test_a_killed_agents_process_is_not_named() -> None:
+    with gpu_locks(["GPU-aaaa"]):
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        lock_path("GPU-aaaa").write_text(str(ended.pid))  # whose trial has inherited the lock
+        with pytest.raises(GpuTaken, match="not to be seen here") as raised, gpu_locks(["GPU-aaaa"]):
+            pass
+    assert raised.value.pid is None
+    assert "kill" not in str(raised.value).replace("killed", "")
+
+
 def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("kept")

@@ -168,6 +168,18 @@ def test_a_mistake_is_told_and_writes_nothing(arguments: list[str], told: str) -
     assert not Path("sweep.yaml").exists()
 
 
+def test_paths_with_dots_are_values_and_no_range() -> None:
+    found = parameters(made(parameters={"data.train": "../a.jsonl,../b.jsonl"}))["data.train"]
+    assert found.values == ("../a.jsonl", "../b.jsonl")
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing_behind() -> None:
+    Path("folder.yaml").mkdir()
+    result = run("run.yaml", "-o", "folder.yaml", "--overwrite")
+    assert (result.exit_code, "can't be written" in result.stderr) == (2, True)
+    assert sorted(path.name for path in Path().iterdir()) == ["folder.yaml", "run.yaml"]
+
+
 def test_a_file_that_is_there_is_kept() -> None:
     Path("sweep.yaml").write_text("mine")
     assert "is there already" in run("run.yaml").stderr

@@ -42,6 +42,13 @@ def test_a_sweep_that_is_started_says_what_to_type_next(server: Loopback, tmp_pa
     assert server.sweeps.all["sweep0"].config == {**content, "program": "oaml"}
 
 
+def test_a_projects_space_is_quoted_and_its_page_is_found(server: Loopback, tmp_path: Path) -> None:
+    shown = json.loads(oaml("start", str(written(tmp_path, WHOLE)), "--project", "my clicks", "--json").stdout)
+    assert shown["agent_command"] == "oaml sweep agent 'someone/my clicks/sweep0'"
+    assert "my%20clicks" in shown["url"]
+    assert find_sweep(shown["url"]).path == "someone/my clicks/sweep0"
+
+
 def test_a_program_gets_json_and_nothing_else(server: Loopback, tmp_path: Path) -> None:
     shown = json.loads(oaml("start", str(written(tmp_path, WHOLE)), "--json").stdout)
     assert shown["sweep"] == "someone/clicks/sweep0"
@@ -90,6 +97,14 @@ def test_an_agent_runs_nothing_but_oaml_train(server: Loopback, started: str) ->
     assert result.exit_code == 2
     assert "doesn't run `oaml train`" in result.stderr
     assert sweep.agents == {}
+
+
+def test_what_a_sweeps_command_says_reaches_no_terminal_as_it_is(server: Loopback, started: str) -> None:
+    sweep = server.sweeps.all["sweep0"]
+    sweep.text = sweep.text.replace("run.yaml", '"\\e]0;x.yaml"')
+    result = oaml("agent", started)
+    assert result.exit_code == 2
+    assert "there is no \\x1b]0;x.yaml here" in result.stderr
 
 
 def test_an_agent_without_the_configuration_says_where_to_start_it(started: str, tmp_path: Path) -> None:

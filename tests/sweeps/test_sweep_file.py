@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,6 +81,10 @@ def test_the_points_of_a_grid_are_counted(tmp_path: Path) -> None:
         (EarlyTermination(max_iter=27, s=2), [3, 9]),
         (EarlyTermination(max_iter=2, s=2), []),
         (EarlyTermination(min_iter=13), []),
+        (EarlyTermination(min_iter=1, eta=1 + 1e-12), [1]),
+        (EarlyTermination(max_iter=27, s=10**15), [1, 3, 9]),
+        (EarlyTermination(max_iter=27, s=math.inf), []),
+        (EarlyTermination(min_iter=10**400), []),
     ],
 )
 def test_hyperband_compares_where_wandbs_own_does(rule: EarlyTermination, counts: list[int]) -> None:
@@ -143,6 +148,9 @@ def test_a_distribution_that_there_is_not_is_named_with_the_nearest(tmp_path: Pa
         ("[oaml, train, run.yaml, --wandb]", "no trial gets its values"),
         ("[oaml, train, run.yaml, '${args_no_hyphens}']", "without --wandb"),
         ("[oaml, train, --wandb, '${args_no_hyphens}']", "expected one configuration file"),
+        ("[bash, -c, 'touch it', oaml, train, run.yaml, --wandb, '${args_no_hyphens}']", "doesn't run `oaml train`"),
+        ("[python, it.py, oaml, train, run.yaml, --wandb, '${args_no_hyphens}']", "doesn't run `oaml train`"),
+        ("[it, -m, oaml_callbacks, train, run.yaml, --wandb, '${args_no_hyphens}']", "doesn't run `oaml train`"),
         ("[oaml, train, run.yaml, --wandb, --lern, 3, '${args_no_hyphens}']", "there is no option --lern"),
     ],
 )
@@ -168,6 +176,10 @@ def test_a_command_may_be_started_in_several_ways(tmp_path: Path, command: str) 
     [
         (b"\xff", "not UTF-8"),
         (b"a: [", "line 1"),
+        (b"a: " + b"[" * 3000, "nested too deeply"),
+        (b"a: 1" + b"0" * 5000, "digits"),
+        (b"a: 2025-02-31", "out of range"),
+        (b"a: &a [1, *a]", "200,000 values at most"),
         (b"- a", "found a list"),
         (b"", "found nothing"),
         (b"# " + b"x" * 2**20, "1,048,576 bytes at most"),
