@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .clean_text import one_line
-from .cli_common import AsJson, Debug, fail, print_json, sub_app, told_errors, wandb_quiet
+from .cli_common import AsJson, Debug, busy, fail, print_json, sub_app, told_errors, wandb_quiet
 
 if TYPE_CHECKING:
     from .adapters.adapter_files import AdapterFacts
@@ -158,9 +158,8 @@ def link(
     """Link a version to a registry; see `LINK_HELP`."""
     with _told_errors(debug), wandb_quiet():
         from .adapters.linking import link_adapter
-        from .compared.progress import telling
 
-        with telling("asking W&B"):
+        with busy("asking W&B"):
             linked = link_adapter(source, target, timeout=timeout)
     if as_json:
         print_json({"source": linked.source, "linked": linked.linked})

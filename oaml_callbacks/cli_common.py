@@ -78,6 +78,16 @@ def fail(message: str, code: int = 2) -> NoReturn:
     raise typer.Exit(code)
 
 
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show on stderr that `what` is being done, if that is a terminal; gone when it is done."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(f"{escape(what)} …"):  # shows nothing elsewhere
+        yield
+
+
 def print_json(value: Any) -> None:
     """Print plain values as JSON, which has no infinity and no NaN: they are `null`.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_common import AsJson, Debug, print_json, told_errors, wandb_quiet
+from .cli_common import AsJson, Debug, busy, print_json, told_errors, wandb_quiet
 
 COMPARE_HELP = """Which of several runs clicks better, on the same samples?
 
@@ -70,10 +70,9 @@ def compare(  # noqa: PLR0917  # called by typer alone
     """Compare runs; see `COMPARE_HELP`."""
     with told_errors(debug), wandb_quiet():
         from .compared.comparison import compare_runs
-        from .compared.progress import telling
         from .compared.runs import read_runs
 
-        with telling("Reading the runs"):
+        with busy("Reading the runs"):
             read = read_runs(runs, runs_dir=runs_dir, wandb_timeout=timeout)
             found = compare_runs(read, at=at, split=split, common=common, all_pairs=all_pairs)
         if html is not None:

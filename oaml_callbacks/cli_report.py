@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_common import AsJson, Debug, fail, print_json, told_errors, wandb_quiet
+from .cli_common import AsJson, Debug, busy, fail, print_json, told_errors, wandb_quiet
 
 if TYPE_CHECKING:
     from .reports.content import Content
@@ -84,16 +84,15 @@ def report(  # noqa: PLR0917  # called by typer alone
 ) -> None:
     """Write a report; see `REPORT_HELP`."""
     with told_errors(debug):
-        from .compared.progress import telling
         from .compared.runs import read_runs
         from .reports.content import content
 
         if html is None and samples != 12:
             fail("--samples goes with --html: a W&B report shows the runs' own tables.")
         with wandb_quiet():
-            with telling("Reading the runs"):
+            with busy("Reading the runs"):
                 found = content(read_runs(runs, runs_dir=runs_dir), title=title, now=time.time())
-            with telling("Writing the report"):
+            with busy("Writing the report"):
                 written = _page(found, html, samples) if html is not None else _saved(found, entity, project)
         if as_json:
             print_json({**written, **_told(found)})
@@ -154,7 +153,6 @@ def workspace(  # noqa: PLR0917  # called by typer alone
 ) -> None:
     """Save a workspace; see `WORKSPACE_HELP`."""
     with told_errors(debug):
-        from .compared.progress import telling
         from .reports.workspace import Where, save_workspace, workspace_spec
 
         if not project:
@@ -164,7 +162,7 @@ def workspace(  # noqa: PLR0917  # called by typer alone
             if dry_run:
                 print_json(workspace_spec(where, name=name))
                 return
-            with telling("Saving the workspace"):
+            with busy("Saving the workspace"):
                 url = save_workspace(where, name=name)
         if as_json:
             print_json({"url": url, "name": name})

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_common import AsJson, Debug, fail, log_to_stderr, print_json, sub_app, told_errors
+from .cli_common import AsJson, Debug, busy, fail, log_to_stderr, print_json, sub_app, told_errors
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from .sweeps.check import Checked
     from .sweeps.server import ServerSweep
 
@@ -210,7 +208,7 @@ def start(  # noqa: PLR0917  # called by typer alone
         checked = _checked(file, yes=yes)
         from .sweeps.server import create_sweep
 
-        with _busy("W&B takes the sweep"):
+        with busy("W&B takes the sweep"):
             made = create_sweep(checked.sweep, project=project, entity=entity)
         if as_json:
             print_json({**_shown(made), "trials": checked.trials})
@@ -232,7 +230,7 @@ def agent(  # noqa: PLR0917  # called by typer alone
         from .sweeps.agent import check_here, run_agent, state_after
         from .sweeps.server import find_sweep
 
-        with _busy("W&B is asked for the sweep"):
+        with busy("W&B is asked for the sweep"):
             found = find_sweep(sweep, project=project, entity=entity)
         check_here(found)
         if found.state == "PAUSED":
@@ -321,18 +319,10 @@ def _checked(file: Path, *, yes: bool) -> Checked:
 
 
 def _looked_at(file: Path) -> Checked:
-    with _busy(f"checking {file}"):
+    with busy(f"checking {file}"):
         from .sweeps.check import check_sweep
 
         return check_sweep(file)
-
-
-def _busy(what: str) -> Status:
-    """Inside, a terminal shows that something goes on."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    return Console(stderr=True).status(escape(what))
 
 
 def _described(checked: Checked) -> str:

@@ -221,6 +221,12 @@ def _trainer_key(name: str) -> str:
     return f"train/{name}"
 
 
+def set_prefix(split: str) -> str:
+    """What the set `eval_web` is called in the summary's keys, `web_`; empty of the one without a name."""
+    name = split.removeprefix("eval").removeprefix("_")
+    return f"{name}_" if name else ""
+
+
 def media_key(name: str) -> str:
     """The history key of a table or picture, as [`trainer_key`] has it, with parts that can be names of files.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from .bounded import NoAnswer, in_time
 from .clean_text import error_text
 from .run_lock import is_locked
 from .saved_run import ResumePlan, SavedRun, plan_resume
@@ -170,16 +170,10 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _asked(saved: SavedRun, seconds: float) -> _Last | str | None:
     """What the server has of the run; `None` if it hasn't the run; why it doesn't answer, as text."""
-    answer: list[_Last | str | None] = []
-
-    def ask() -> None:
-        answer.append(_ask(saved, seconds))
-
-    # W&B's own time limit holds for each of several tries.
-    thread = threading.Thread(target=ask, name="oaml-ask", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answer[0] if answer else f"no answer in {seconds:.0f} s"
+    try:
+        return in_time(lambda: _ask(saved, seconds), seconds)
+    except NoAnswer as error:
+        return str(error)
 
 
 def _ask(saved: SavedRun, seconds: float) -> _Last | str | None:

@@ -301,8 +301,7 @@ class TrainerRun:
             values = report.metrics
             if self._folder is not None:
                 self._folder.evaluation(report, values, split=split, state=state, baseline=True)
-            name = split.removeprefix("eval").removeprefix("_")
-            prefix = f"{name}_" if name else ""
+            prefix = keys.set_prefix(split)
             for metric in (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE):
                 summary[f"baseline/{prefix}{metric}"] = values[metric]
             accuracy[prefix], parsed[prefix] = values[keys.GROUNDING_ACCURACY], values[keys.GROUNDING_PARSED]

@@ -16,7 +16,7 @@ from ..values import fit_file_name, shown
 from .adapter_files import WEIGHTS, AdapterError, adapter_files, check_adapter
 from .best_adapter import BestAdapter
 from .end_link import EndLink
-from .facts import CardFacts, adapter_config, adapter_name, card_facts, evaluated_at, main_evaluation, prefix_of
+from .facts import CardFacts, adapter_config, adapter_name, card_facts, evaluated_at, main_evaluation
 from .model_card import section_text, write_card
 from .moment import Moment, adapter_in
 from .options import AdapterOptions
@@ -287,7 +287,7 @@ class AdapterLog:
         except Exception as error:  # noqa: BLE001 - a full disk, an adapter that can't be saved: the training goes on
             self._warn(f"the adapter of step {step} is not logged: {error_text(error)}")
             return
-        if staged.digest is None and not self._staging.has_room_for(staged, arrived=self._sender.arrived):
+        if staged.digest is None and not self._staging.make_room_for(staged, arrived=self._sender.arrived):
             self._let_wait(staged, facts, aliases)
         else:
             self._send(step, staged, facts, aliases)
@@ -352,7 +352,7 @@ class AdapterLog:
         tracker, summary = self._tracker, self._tracker.summary
         metric = moment.metric
         evaluated = main_evaluation(evaluated_at(moment.state.log_history, step), metric)
-        prefix = prefix_of(evaluated.split)
+        prefix = keys.set_prefix(evaluated.split)
         compared = (keys.GROUNDING_ACCURACY, keys.GROUNDING_DISTANCE)
         baseline = {name: summary.get(f"baseline/{prefix}{name}") for name in compared}
         links = {**tracker.links, **({"run_url": tracker.url} if tracker.url else {})}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import keys
 from ..best import rank
-from .facts import evaluated_at, main_evaluation, prefix_of
+from .facts import evaluated_at, main_evaluation
 
 if TYPE_CHECKING:
     from ..wandb_logger import WandbLogger
@@ -78,7 +78,7 @@ class BestAdapter:
         accuracy = metrics.get(f"{split}_{keys.GROUNDING_ACCURACY}")
         if accuracy is None or math.isnan(accuracy):
             return False
-        prefix = prefix_of(split)
+        prefix = keys.set_prefix(split)
         self._set = prefix if self._set is None else self._set
         found = rank(accuracy, metrics.get(f"{split}_{keys.GROUNDING_DISTANCE}"))
         if prefix != self._set or (prefix in self._ranks and found >= self._ranks[prefix]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from .best_adapter import BestAdapter
 from .options import AdapterOptions
-from .registry import RegistryError, link_command, link_once_there
+from .registry import RegistryError, link, link_command
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class EndLink:
         reason = self._in_the_way(exit_code, seconds)
         if reason is None:
             try:
-                self.linked = link_once_there(source, target, timeout=seconds, digest=digest, api=api)
+                self.linked = link(source, target, timeout=seconds, digest=digest, api=api)
             except RegistryError as error:
                 reason = str(error)
             else:

@@ -183,12 +183,6 @@ def card_facts(
     )
 
 
-def prefix_of(split: str) -> str:
-    """What the set `eval_web` is called in the summary's keys, `web_`; empty of the one without a name."""
-    name = split.removeprefix("eval").removeprefix("_")
-    return f"{name}_" if name else ""
-
-
 def adapter_config(model: Any) -> Any:
     """PEFT's configuration of the model's active adapter; `None` for a model without one."""
     from ..grounding.model_state import unwrapped

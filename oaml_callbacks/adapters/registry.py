@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..bounded import in_time
 from ..clean_text import error_text
 from ..errors import UserError
 from ..typed_command import command
@@ -81,15 +81,22 @@ class RegistryTarget:
         return "/".join(filter(None, (self.organization, f"{PREFIX}{self.registry}", self.collection)))
 
 
-def link(source: str, target: str, *, timeout: float = LINK_SECONDS) -> str:
+def link(
+    source: str,
+    target: str,
+    *,
+    timeout: float = LINK_SECONDS,
+    digest: str | None = None,
+    api: Callable[[], Any] | None = None,
+) -> str:
     """Link a logged version to a registry's collection.
-
-    W&B's own linking tries for minutes where no server answers. Here it goes on in a thread that nobody waits for.
 
     Args:
         source: `ENTITY/PROJECT/NAME:ALIAS`.
         target: As [`RegistryTarget.read`] takes it.
         timeout: Seconds that it may take.
+        digest: W&B's digest of a version that may still be on its way: until that one has the name, it is waited for.
+        api: Makes W&B's client. Default: of the environment.
 
     Returns:
         The linked version's name, `ORGANISATION/wandb-registry-NAME/COLLECTION:vN`.
@@ -97,44 +104,12 @@ def link(source: str, target: str, *, timeout: float = LINK_SECONDS) -> str:
     Raises:
         RegistryError: The target is no collection, there is no such version, W&B refused, or it took too long.
     """
-    return link_once_there(source, target, timeout=timeout)
-
-
-def link_once_there(
-    source: str,
-    target: str,
-    *,
-    timeout: float,
-    digest: str | None = None,
-    api: Callable[[], Any] | None = None,
-) -> str:
-    """As [`link`], for a version that may still be on its way.
-
-    Args:
-        source: As for [`link`].
-        target: As for [`link`].
-        timeout: As for [`link`].
-        digest: W&B's digest of the version: until that one has the name, it is waited for.
-        api: Makes W&B's client. Default: of the environment.
-    """
     path = str(RegistryTarget.read(target))
     deadline = time.monotonic() + timeout
-    done: list[str] = []
-    failed: list[Exception] = []
-
-    def work() -> None:
-        try:
-            done.append(_link(source, path, deadline, digest, api))
-        except Exception as error:  # noqa: BLE001 - whatever W&B raises is told below, by who waits
-            failed.append(error)
-
-    thread = threading.Thread(target=work, name="oaml-link", daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if done:
-        return done[0]
-    reason = error_text(failed[0]) if failed else f"no answer in {timeout:.0f} s"
-    raise RegistryError(f"{source} is not linked to {path}: {reason}")
+    try:
+        return in_time(lambda: _link(source, path, deadline, digest, api), timeout)
+    except Exception as error:
+        raise RegistryError(f"{source} is not linked to {path}: {error_text(error)}") from error
 
 
 def link_command(source: str, target: str) -> str:

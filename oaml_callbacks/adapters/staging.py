@@ -97,12 +97,15 @@ class Staging:
         """What lies in `place`, which is staged already."""
         return Staged(place, sha256, sum((place / name).stat().st_size for name in sha256))
 
-    def has_room_for(self, staged: Staged, *, arrived: frozenset[str]) -> bool:
-        """Whether it may be logged now. What the server has makes room, but for the newest and the best.
+    def make_room_for(self, staged: Staged, *, arrived: frozenset[str]) -> bool:
+        """Remove what the server has, but for the newest and the best, until another one fits.
 
         Args:
             staged: What is to be logged.
             arrived: W&B's digests of what its server has.
+
+        Returns:
+            Whether it fits, and so may be logged now.
         """
         for one in self._logged[:-1]:
             if self._bytes() + staged.bytes <= self.max_bytes:

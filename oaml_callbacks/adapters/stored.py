@@ -1,13 +1,8 @@
-"""Adapters on W&B's server: found by what a user calls them, and their manifest checked before a byte is fetched.
-
-W&B's client tries again for minutes where no server answers. Here it does so in a thread that nobody waits for longer
-than was said.
-"""
+"""Adapters on W&B's server: found by what a user calls them, and their manifest checked before a byte is fetched."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
+from ..bounded import NoAnswer, in_time
 from ..clean_text import one_line
 from .adapter_files import (
     CONFIG,
@@ -200,41 +196,33 @@ def answered(ask: Callable[[], T], seconds: float, what: str) -> T:
         AdapterError: W&B refuses.
         ServerError: It doesn't answer, or not in time.
     """
-    answers: list[T] = []
-    errors: list[Exception] = []
+    try:
+        return in_time(ask, seconds)
+    except (AdapterError, ServerError):
+        raise
+    except Exception as error:
+        raise _in_a_sentence(error, seconds, what) from error
 
-    def work() -> None:
-        try:
-            answers.append(ask())
-        except Exception as error:  # noqa: BLE001 - told below, by who waits
-            errors.append(error)
 
-    thread = threading.Thread(target=work, name="oaml-ask", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if answers:
-        return answers[0]
+def _in_a_sentence(error: Exception, seconds: float, what: str) -> AdapterError | ServerError:
     # W&B's own limit may be met a moment before ours.
-    if not errors or "did not respond in time" in str(errors[0]):
-        raise ServerError(f"W&B gave no answer about {what} in {max(1.0, seconds):.0f} s. Try again later.")
-    error = errors[0]
-    if isinstance(error, (AdapterError, ServerError)):
-        raise error
+    if isinstance(error, NoAnswer) or "did not respond in time" in str(error):
+        return ServerError(f"W&B gave no answer about {what} in {max(1.0, seconds):.0f} s. Try again later.")
     status, said = _status(error), one_line(str(error)).rstrip(".")
     if type(error).__name__ == "AuthenticationError" and status is not None and status < 500:
         # Of the client when it is made, before it asks about anything. What is no W&B's server answers 404.
-        raise AdapterError(
+        return AdapterError(
             f"W&B does not take the API key: {said} (status {status}). `wandb login` stores another; WANDB_BASE_URL "
             "says whose server it is for."
-        ) from error
+        )
     if status in (401, 403):
-        raise AdapterError(
+        return AdapterError(
             f"W&B refuses (status {status}): whose API key this is may not read {what}. Expected one of who owns it "
             "or was invited: `wandb login` stores another."
-        ) from error
+        )
     if status == 404 or "not found" in said:
-        raise NotThere(f"W&B has no {what}: {said}") from error
-    raise ServerError(f"W&B could not be asked about {what}: {said}. Try again later.") from error
+        return NotThere(f"W&B has no {what}: {said}")
+    return ServerError(f"W&B could not be asked about {what}: {said}. Try again later.")
 
 
 class NotThere(AdapterError):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Sequence
 
-from ..clean_text import cut, error_text
+from ..clean_text import cut
+from ..reports.gallery import picture_address
 from ..reports.one_page import esc
-from ..viewer.pictures import smaller
-from ..viewer.reading import Problem
 from . import wording
 from .comparison import Comparison, Pair, Side
 from .runs import Answer
@@ -87,17 +85,14 @@ class Pictures:
 
     @staticmethod
     def _address(sides: Sequence[Side], place: int) -> str | None:
-        for side in sides:
-            relative = side.answers[place].picture
-            if side.run.folder is None or not relative:
-                continue
-            try:
-                data = smaller(side.run.folder, relative, SIDE)
-            except (Problem, OSError) as error:
-                logger.info("A picture isn't in the page: %s", error_text(error))
-                continue
-            return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-        return None
+        return next(
+            (
+                address
+                for side in sides
+                if (address := picture_address(side.run, side.answers[place], SIDE)) is not None
+            ),
+            None,
+        )
 
 
 def flips(found: Comparison, pair: Pair, pictures: Pictures, *, pairs_left: int = 1) -> str:

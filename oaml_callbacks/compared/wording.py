@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..clean_text import cut, one_line
+from ..durations import duration
 from .comparison import Comparison, Pair, Side, spelled_p
 from .runs import Answer
 
@@ -37,13 +38,8 @@ def span(low: float, high: float, *, signs: bool = False) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """`86 s`, `12 min`, `3 h 05 min`."""
-    if value is None:
-        return NOTHING
-    if value < 120:
-        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
-    minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+    """As [`duration`] has it."""
+    return NOTHING if value is None else duration(value)
 
 
 def count(value: float | None) -> str:

@@ -109,7 +109,7 @@ def gallery(
     chosen = [*_evenly(hits, most - some_misses), *_evenly(misses, some_misses)]
     shots, shown_hits, room = [], 0, max_bytes
     for one in chosen:
-        picture = _picture(run, one)
+        picture = picture_address(run, one, SIDE)
         if picture is None or len(picture) > room:
             continue
         room -= len(picture)
@@ -123,14 +123,20 @@ def _evenly(answers: Sequence[Answer], count: int) -> list[Answer]:
     return [answers[len(answers) * place // count] for place in range(count)]
 
 
-def _picture(run: ReadRun, answer: Answer) -> str | None:
-    """The screenshot as an address that is the picture."""
+def picture_address(run: ReadRun, answer: Answer, side: int) -> str | None:
+    """A screenshot as an address that is the picture; `None` where it can't be had.
+
+    Args:
+        run: The run; pictures are in run folders alone.
+        answer: To the sample.
+        side: Pixels of its longer side at most.
+    """
     if run.folder is None or not answer.picture:
         return None
     try:
-        data = smaller(run.folder, answer.picture, SIDE)
+        data = smaller(run.folder, answer.picture, side)
     except (Problem, OSError) as error:
-        logger.info("A picture isn't in the report: %s", error_text(error))
+        logger.info("A picture isn't in the page: %s", error_text(error))
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 

@@ -191,7 +191,7 @@ def _row(content: Content, shown: RunShown, split: str) -> str:
     return (
         f'<tr{first}><th scope="row">{key if len(content.runs) > 1 else ""}{esc(shown.name)}'
         f"<small>{esc(settings)}</small>{mark}</th>{told}"
-        f"<td class=end>{chip}<small>{esc(words.duration(run.seconds))}</small></td></tr>"
+        f"<td class=end>{chip}<small>{esc(words.took(run.seconds))}</small></td></tr>"
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TypeVar
 
+from ..bounded import NoAnswer, in_time
 from ..clean_text import cut, error_text
 from ..opening import has_key, is_offline
 from ..service import end_service
@@ -81,31 +81,24 @@ def asked(ask: Callable[[], T], what: str, *, otherwise: str, seconds: float = T
     Raises:
         ReportError: It refuses, fails, or gives no answer.
     """
-    answers: list[T] = []
-    errors: list[Exception] = []
 
-    def work() -> None:
+    def work() -> T:
         import wandb
 
-        try:
-            wandb.Api(timeout=TRY_SECONDS)  # asks whose the key is; the defaults below would wait twice as long
-            answers.append(ask())
-        except Exception as error:  # noqa: BLE001 - told below, by who waits
-            errors.append(error)
+        wandb.Api(timeout=TRY_SECONDS)  # asks whose the key is; the defaults below would wait twice as long
+        return ask()
 
-    thread = threading.Thread(target=work, name="oaml-ask", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if answers:
-        return answers[0]
-    if errors and isinstance(errors[0], ReportError):
-        raise errors[0]
-    if not errors or _NO_ANSWER.search(str(errors[0])):
-        # W&B's own process would go on trying, and hold whoever waits for this one's output.
-        end_service()
-    if not errors:
-        raise ReportError(f"W&B gave no answer in {seconds:.0f} s: {what} may not be saved. {otherwise}")
-    raise ReportError(f"W&B did not save {what}: {_told(errors[0])} {otherwise}")
+    try:
+        return in_time(work, seconds)
+    except ReportError:
+        raise
+    except Exception as error:
+        if isinstance(error, NoAnswer) or _NO_ANSWER.search(str(error)):
+            # W&B's own process would go on trying, and hold whoever waits for this one's output.
+            end_service()
+        if isinstance(error, NoAnswer):
+            raise ReportError(f"W&B gave no answer in {seconds:.0f} s: {what} may not be saved. {otherwise}") from None
+        raise ReportError(f"W&B did not save {what}: {_told(error)} {otherwise}") from error
 
 
 def _told(error: Exception) -> str:

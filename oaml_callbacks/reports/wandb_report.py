@@ -215,7 +215,7 @@ def _table(content: Content, split: str) -> str:
                 words.whole(metrics.get(SAMPLES)),
                 words.percent(base.metrics.get(ACCURACY) if base else None),
                 f"{words.percent(best.metrics.get(ACCURACY))} at {words.whole(best.step)}" if best else words.NONE,
-                f"{markdown.plain(shown.state[0])}, {words.duration(shown.run.seconds)}",
+                f"{markdown.plain(shown.state[0])}, {words.took(shown.run.seconds)}",
             ]
         )
     return markdown.table(head, rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
+from ..durations import duration
+
 NONE = "–"  # noqa: RUF001  # an en dash marks an empty cell
 LIVE = ("training", "evaluating")
 
@@ -39,15 +41,9 @@ def whole(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
-def duration(seconds: float | None) -> str:
-    """`1 h 04 min`, `3 min 20 s`, `12 s`."""
-    if seconds is None:
-        return NONE
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+def took(seconds: float | None) -> str:
+    """How long something took, as [`duration`] has it."""
+    return NONE if seconds is None else duration(seconds)
 
 
 def day(seconds: float | None) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..durations import duration
 from ..train import newest_checkpoint
 from ..values import shown
 from .guard import take_lock
-from .search_progress import Clock, SearchProgress, duration
+from .search_progress import Clock, SearchProgress
 from .search_result import SearchedTrial, SearchResult, rank
 from .search_space import SearchSpace, short_names, value_text
 from .study import next_trial

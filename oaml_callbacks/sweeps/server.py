@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from io import StringIO
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
+from ..bounded import NoAnswer, in_time
 from ..clean_text import error_text, one_line
 from .sweep_file import Sweep, SweepError
 
@@ -154,33 +154,24 @@ def _needs_server(what: str, instead: str) -> None:
 
 def _in_time(ask: Callable[[], T], seconds: float, failed: str) -> T:
     """The answer, or a sentence. W&B's own time limit holds for each of many tries."""
-    answers: list[T] = []
-    errors: list[BaseException] = []
+    try:
+        with redirect_stdout(StringIO()):  # W&B prints there what is told by us
+            return in_time(ask, seconds)
+    except Exception as error:
+        raise _in_a_sentence(error, failed) from error
 
-    def run() -> None:
-        try:
-            answers.append(ask())
-        except BaseException as error:  # noqa: BLE001 - it is told below, in the thread that waits
-            errors.append(error)
 
-    thread = threading.Thread(target=run, name="oaml-sweep", daemon=True)
-    with redirect_stdout(StringIO()):  # W&B prints there what is told by us
-        thread.start()
-        thread.join(seconds)
-    if answers:
-        return answers[0]
-    if not errors:
-        raise SweepError(f"{failed}: W&B's server gave no answer in {seconds:.0f} s. Is it reachable from here?")
-    text = str(errors[0])
+def _in_a_sentence(error: Exception, failed: str) -> SweepError:
+    if isinstance(error, NoAnswer):
+        return SweepError(f"{failed}: W&B's server gave {error}. Is it reachable from here?")
+    text = str(error)
     if any(word in text for word in _AWAY):
-        raise SweepError(
-            f"{failed}: W&B's server doesn't answer. Is it reachable from here? ({error_text(errors[0])})"
-        )
+        return SweepError(f"{failed}: W&B's server doesn't answer. Is it reachable from here? ({error_text(error)})")
     if "ould not find" in text or "not found" in text or "404" in text:
-        raise SweepError(f"{failed}: there is no such sweep, or it belongs to others and this key may not see it")
+        return SweepError(f"{failed}: there is no such sweep, or it belongs to others and this key may not see it")
     if any(word in text for word in ("401", "403", "ermission", "denied", "Unauthorized", "API key")):
-        raise SweepError(f"{failed}: this API key may not. `wandb login` with one that may, or give --entity")
-    raise SweepError(f"{failed}: {error_text(errors[0])}")
+        return SweepError(f"{failed}: this API key may not. `wandb login` with one that may, or give --entity")
+    return SweepError(f"{failed}: {error_text(error)}")
 
 
 def _url(entity: str, project: str, name: str) -> str | None:

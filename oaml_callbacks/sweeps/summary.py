@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clean_text import cut
+from ..durations import duration
 from ..run_folder.runs_dir import view_command
 from ..typed_command import command
 from ..values import shown
 from .importance import importances
-from .search_progress import duration
 from .search_result import SearchedTrial, SearchResult, rank
 from .search_space import SearchSpace, short_names, value_text
 from .sweep_file import Sweep

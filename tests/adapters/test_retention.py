@@ -79,14 +79,14 @@ def test_what_the_server_has_makes_room_but_for_the_best_and_the_newest(tmp_path
     made = []
     for number in range(4):
         one = staged(staging, tmp_path, number)
-        assert staging.has_room_for(one, arrived=frozenset())
+        assert staging.make_room_for(one, arrived=frozenset())
         one.digest = f"digest-{number}"
         staging.logged(one, {"latest", *(["best"] if number == 0 else [])})
         made.append(one)
     new = staged(staging, tmp_path, 4)
-    assert not staging.has_room_for(new, arrived=frozenset())
-    assert not staging.has_room_for(new, arrived=frozenset({"digest-0", "digest-3"}))
-    assert staging.has_room_for(new, arrived=frozenset({"digest-0", "digest-1", "digest-2", "digest-3"}))
+    assert not staging.make_room_for(new, arrived=frozenset())
+    assert not staging.make_room_for(new, arrived=frozenset({"digest-0", "digest-3"}))
+    assert staging.make_room_for(new, arrived=frozenset({"digest-0", "digest-1", "digest-2", "digest-3"}))
     assert [one.folder.exists() for one in made] == [True, False, True, True]
 
 
