@@ -35,7 +35,7 @@ read, or evaluation sets that differ.
 
 def compare(  # noqa: PLR0917  # called by typer alone
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN ...", help="The runs; the first is what they are held against.")
+        list[str], typer.Argument(metavar="RUN", help="The runs; the first is what they are held against.")
     ],
     at: Annotated[
         str, typer.Option("--at", metavar="WHICH", help="Which evaluation of each: best, last, base, or a step.")

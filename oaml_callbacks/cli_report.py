@@ -62,7 +62,7 @@ Entity = Annotated[
 
 
 def report(  # noqa: PLR0917  # called by typer alone
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="The runs.", show_default=False)],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.", show_default=False)],
     title: Annotated[str, typer.Option("--title", metavar="T", help="The report's title.", show_default=False)],
     html: Annotated[
         Path | None, typer.Option("--html", metavar="OUT", help="Write one HTML page to OUT instead.")

@@ -122,7 +122,8 @@ _Entity = Annotated[str | None, typer.Option("--entity", "-e", metavar="E", help
 def make(  # noqa: PLR0917  # called by typer alone
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The training configuration.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="What each trial changes of it.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="What each trial changes of it; such a key isn't searched."),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - for the terminal.")

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -69,7 +69,7 @@ def make_sweep(config: Path, overrides: Sequence[str] = (), options: SweepOption
 
     Args:
         config: The configuration.
-        overrides: `key=value` that all trials have; they become part of the command.
+        overrides: `key=value` that all trials have; they become part of the command, and aren't searched.
         options: What to search, and how.
 
     Raises:
@@ -78,7 +78,8 @@ def make_sweep(config: Path, overrides: Sequence[str] = (), options: SweepOption
     """
     options = options or SweepOptions()
     read = load_config(config, overrides)
-    searched = _searched(read, options)
+    fixed = {override.partition("=")[0].strip() for override in overrides}
+    searched = _searched(read, options, fixed)
     text = _text(config, overrides, read, options, searched)
     checked = _checked(text)
     if checked.faults:
@@ -114,12 +115,13 @@ def _checked(text: str) -> Checked:
         os.unlink(name)
 
 
-def _searched(config: RunConfig, options: SweepOptions) -> dict[str, _Searched]:
+def _searched(config: RunConfig, options: SweepOptions, fixed: Set[str]) -> dict[str, _Searched]:
     own = _own(config, grid=options.method == "grid")
     for name in options.dropped:
         if full_name(name) not in own:
             raise SweepError(f"--drop {name}: this isn't searched. What is: {', '.join(own)}")
         del own[full_name(name)]
+    own = {name: one for name, one in own.items() if name not in fixed}
     for name, text in options.parameters.items():
         own[full_name(name)] = _Searched(_settings(name, text))
     if not own:

@@ -102,6 +102,12 @@ def test_overrides_become_part_of_the_command() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_fixed_for_all_trials_is_not_searched() -> None:
+    found = parameters(made("training.max_steps=20", "lora.r=4"))
+    assert not {"training.max_steps", "lora.r"} & set(found)
+    assert {"training.learning_rate", "lora.lora_alpha"} <= set(found)
+
+
 def test_where_the_runs_go_is_the_configurations() -> None:
     sweep = made("wandb.project=clicks", "wandb.entity=a-team")
     assert (sweep.content["project"], sweep.content["entity"]) == ("clicks", "a-team")
