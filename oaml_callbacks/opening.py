@@ -210,15 +210,31 @@ def new_run_id() -> str:
     return "".join(random.SystemRandom().choices(string.ascii_lowercase + string.digits, k=8))
 
 
+def is_installed() -> bool:
+    """Whether wandb is installed."""
+    spec = find_spec("wandb")
+    # A folder of that name, such as W&B's own of an earlier run, looks like a package without an origin.
+    return spec is not None and spec.origin is not None
+
+
+def why_no_server() -> str | None:
+    """Why a command can't ask W&B's server, and what to do about it; `None` if it can."""
+    if not is_installed():
+        return 'this needs the package\'s extra: pip install "oaml-callbacks[wandb]".'
+    if is_offline():
+        return "W&B is offline. Unset WANDB_MODE, or `wandb online`."
+    if not has_key():
+        return "there is no API key. `wandb login` stores one, WANDB_API_KEY names one."
+    return None
+
+
 def require_wandb() -> None:
     """Raise if wandb isn't installed.
 
     Raises:
         ImportError: Names the command that installs it, and how to do without.
     """
-    spec = find_spec("wandb")
-    # A folder of that name, such as W&B's own of an earlier run, looks like a package without an origin.
-    if spec is None or spec.origin is None:
+    if not is_installed():
         raise ImportError(
             "Tracking with Weights & Biases is on, but wandb is not installed. Install it with "
             '`pip install "oaml-callbacks[wandb]"`, or turn it off with report_to="none".'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -323,18 +322,10 @@ def _not_found(api: Any, reference: Reference, left: Callable[[], float], what: 
 
 
 def _require_access(name: str) -> None:
-    from ..opening import has_key, is_offline, require_wandb
+    from ..opening import why_no_server
 
-    where = f"{name} can't be looked up in W&B:"
-    try:
-        require_wandb()
-    except ImportError:
-        raise AdapterError(f'{where} this needs the package\'s extra: pip install "oaml-callbacks[wandb]"') from None
-    if is_offline():
-        mode = os.environ.get("WANDB_MODE", "offline")
-        raise AdapterError(f"{where} W&B is {mode}. Unset WANDB_MODE, or `wandb online`.")
-    if not has_key():
-        raise AdapterError(f"{where} there is no API key. `wandb login` stores one, WANDB_API_KEY names one.")
+    if (why := why_no_server()) is not None:
+        raise AdapterError(f"{name} can't be looked up in W&B: {why}")
 
 
 def _status(error: BaseException) -> int | None:

@@ -68,20 +68,11 @@ def read_wandb_run(reference: str, entity: str | None, project: str, run_id: str
 
 
 def _require_access(name: str) -> None:
-    from ..opening import has_key, is_offline, require_wandb
+    from ..opening import why_no_server
 
-    where = f"{name} is no run folder here, and can't be read from W&B:"
-    try:
-        require_wandb()
-    except ImportError:
+    if (why := why_no_server()) is not None:
         raise RunReferenceError(
-            f'{where} this needs the package\'s extra: pip install "oaml-callbacks[wandb]"'
-        ) from None
-    if is_offline():
-        raise RunReferenceError(f"{where} W&B is offline (WANDB_MODE=offline). Unset it, or give a run folder.")
-    if not has_key():
-        raise RunReferenceError(
-            f"{where} there is no API key. `wandb login` stores one, WANDB_API_KEY names one; or give a run folder."
+            f"{name} is no run folder here, and can't be read from W&B: {why} Or give a run folder."
         )
 
 

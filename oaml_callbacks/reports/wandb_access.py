@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ..bounded import NoAnswer, in_time
 from ..clean_text import cut, error_text
-from ..opening import has_key, is_offline
+from ..opening import why_no_server
 from ..service import end_service
 from .content import ReportError
 
@@ -60,13 +60,8 @@ def require_account(otherwise: str) -> None:
     Raises:
         ReportError: W&B is offline, or there is no API key.
     """
-    if is_offline():
-        raise ReportError(f"W&B is offline (WANDB_MODE=offline), and this is saved on its server. {otherwise}")
-    if not has_key():
-        raise ReportError(
-            "there is no API key of W&B's, and this is saved on its server. `wandb login` stores one, WANDB_API_KEY "
-            f"names one. {otherwise}"
-        )
+    if (why := why_no_server()) is not None:
+        raise ReportError(f"this is saved on W&B's server: {why} {otherwise}")
 
 
 def asked(ask: Callable[[], T], what: str, *, otherwise: str, seconds: float = TIMEOUT) -> T:

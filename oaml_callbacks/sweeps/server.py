@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from io import StringIO
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
@@ -72,7 +71,7 @@ def create_sweep(
     Raises:
         SweepError: There's no server to be had, or it refuses.
     """
-    _needs_server("starting a sweep", "`oaml sweep local` runs the file without one")
+    _needs_server("starting a sweep", "Or run the file without one: `oaml sweep local`.")
     content = {"program": "oaml", **sweep.content}  # W&B's agent asks for its name, though the command says all
     project = project or content.get("project") or os.environ.get("WANDB_PROJECT")
     entity = entity or content.get("entity") or os.environ.get("WANDB_ENTITY")
@@ -109,7 +108,7 @@ def find_sweep(
         SweepError: It can't be read as a reference, there is no such sweep, or nobody answers.
     """
     entity, project, name = _parts(reference, project, entity)
-    _needs_server("an agent", "`oaml sweep local` runs a sweep file without one")
+    _needs_server("an agent", "`oaml sweep local` runs a sweep file without one.")
     if project is None:
         raise SweepError(f"{name}: in which project? Write project/{name}, or give --project")
     shown = "/".join(part for part in (entity, project, name) if part)
@@ -140,16 +139,10 @@ def _parts(reference: str, project: str | None, entity: str | None) -> tuple[str
 
 
 def _needs_server(what: str, instead: str) -> None:
-    if find_spec("wandb") is None:
-        raise SweepError(f'{what} needs the package\'s extra: pip install "oaml-callbacks[wandb]"; {instead}')
-    from ..opening import has_key, is_offline
+    from ..opening import why_no_server
 
-    if is_offline():
-        raise SweepError(f"{what} needs W&B's server, and WANDB_MODE says {os.environ.get('WANDB_MODE')}; {instead}")
-    if not has_key():
-        raise SweepError(
-            f"{what} needs a W&B account, and no API key is set: `wandb login`, or WANDB_API_KEY; {instead}"
-        )
+    if (why := why_no_server()) is not None:
+        raise SweepError(f"{what} needs W&B's server: {why} {instead}")
 
 
 def _in_time(ask: Callable[[], T], seconds: float, failed: str) -> T:

@@ -141,4 +141,5 @@ def test_offline_the_search_without_a_server_is_named(
     written(offline, WHOLE)
     result = oaml(*arguments)
     assert result.exit_code == 2
-    assert "needs W&B's server, and WANDB_MODE says offline; `oaml sweep local`" in result.stderr
+    assert "needs W&B's server: W&B is offline. Unset WANDB_MODE" in result.stderr
+    assert "`oaml sweep local`" in result.stderr
