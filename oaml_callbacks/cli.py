@@ -25,21 +25,21 @@ app = typer.Typer(
     rich_markup_mode=None,  # the help has [square brackets] that are no markup
     context_settings=HELP_OPTIONS,
 )
-# In the order in which they are listed.
+# In the order in which they are listed, which has groups of commands last.
 app.command(help=TRAIN_HELP, no_args_is_help=True, context_settings={"ignore_unknown_options": True})(train)
 app.command(help=VIEW_HELP)(view)
 app.command(help=COMPARE_HELP, no_args_is_help=True)(compare)
-app.add_typer(sweep)
-app.add_typer(adapter)
 app.command(help=REPORT_HELP, no_args_is_help=True)(report)
 app.command(help=WORKSPACE_HELP)(workspace)
-app.add_typer(grounding)
 app.command(
     "openadapt-ml-train",
     help=OPENADAPT_ML_TRAIN_HELP,
     no_args_is_help=True,
     context_settings=OPENADAPT_ML_TRAIN_SETTINGS,
 )(openadapt_ml_train)
+app.add_typer(sweep)
+app.add_typer(adapter)
+app.add_typer(grounding)
 
 
 @app.callback(invoke_without_command=True)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .adapters.pull import Figures, PulledAdapter
     from .adapters.stored import StoredAdapter
 
-ADAPTER_HELP = "LoRA adapters that runs have logged: fetch one, check one, link one to a registry."
+ADAPTER_HELP = "Fetch, check and link LoRA adapters."
 
-PULL_HELP = """Fetch an adapter that a run has logged to W&B, check it, and print the lines that load it.
+PULL_HELP = """Fetch an adapter from W&B, check it, and say how it is loaded.
 
 NAME is ENTITY/PROJECT/adapter-RUN:VERSION, as the run's page lists it under Artifacts; a registry's
 ORGANISATION/wandb-registry-NAME/COLLECTION:VERSION; a run, ENTITY/PROJECT/RUN, by its id; or the address of one of
@@ -43,7 +43,7 @@ Exit codes: 0 pulled; 1 W&B or the way to it failed; 2 no such adapter, one that
 a folder that isn't free, or no access.
 """
 
-CHECK_HELP = """Check that a folder holds a LoRA adapter that is safe to load, and say what it is.
+CHECK_HELP = """Check that a folder's adapter is safe to load, and say what it is.
 
 Read are adapter_config.json and the header of adapter_model.safetensors; no weight is loaded, and no code is run. Of a
 folder that `oaml adapter pull` has written, the digests are checked too. What lies beside the adapter, such as a
@@ -58,7 +58,7 @@ Examples:
 Exit codes: 0 an adapter; 2 none, a damaged one, or one that isn't safe.
 """
 
-LINK_HELP = """Link a version of an adapter to a W&B registry, for others to find it.
+LINK_HELP = """Link an adapter's version to a W&B registry.
 
 SOURCE is what `oaml adapter pull` takes. TARGET is a collection of a registry: ORGANISATION/COLLECTION in W&B's
 registry of models, wandb-registry-NAME/COLLECTION, or all three. A training with `registry=` does it by itself at its

@@ -9,7 +9,7 @@ import typer
 
 from .cli_common import AsJson, Debug, busy, print_json, told_errors, wandb_quiet
 
-COMPARE_HELP = """Which of several runs clicks better, on the same samples?
+COMPARE_HELP = """Say which of several runs clicks better, and how sure.
 
 RUN is a run folder; the id, the name or the beginning of the id of a run below training_output; or a W&B run as
 entity/project/run_id, or its address. Each run is held against the first. The difference of two accuracies has a 95 %

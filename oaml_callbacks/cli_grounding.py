@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = sub_app("grounding", "Check samples and grade answers, without a model.")
 
-_CHECK_HELP = """Look for what is wrong with samples before a model is blamed for it.
+_CHECK_HELP = """Find what is wrong with samples before a model is blamed.
 
 Are all rows whole; do the labels hit their own targets, as the parser reads them; is every picture there and whole;
 does every box lie on its screen; do targets stay visible when the processor has shrunk the picture (with --model);

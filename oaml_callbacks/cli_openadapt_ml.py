@@ -11,7 +11,7 @@ import typer
 
 from .cli_common import HELP_OPTIONS, AsJson, Debug, log_to_stderr, print_json, told_errors
 
-OPENADAPT_ML_TRAIN_HELP = """Run openadapt-ml's own training command, tracked in Weights & Biases.
+OPENADAPT_ML_TRAIN_HELP = """Run openadapt-ml's training command, tracked in W&B.
 
 This is `python -m openadapt_ml.scripts.train` of openadapt-ml 0.17, with all its options as they are: --config
 (required), --jsonl, --capture, --goal, --demo-dir, --captures-dir, --mapping, --output-dir, --no-unsloth, --open. It

@@ -13,7 +13,7 @@ from .cli_common import AsJson, Debug, busy, fail, print_json, told_errors, wand
 if TYPE_CHECKING:
     from .reports.content import Content
 
-REPORT_HELP = """Show training runs to others: as one page that needs nothing, or as a W&B report.
+REPORT_HELP = """Show runs to others: a W&B report, or a page (--html).
 
 A RUN is a run folder (training_output/RUN_ID), the id, the name or the beginning of the id of a run below
 training_output, entity/project/run_id, or the address of a run at W&B. The report has what came out, in a sentence;
@@ -35,7 +35,7 @@ Examples:
 Exit codes: 0 written; 1 failed; 2 a mistake in the arguments, a run that isn't there, or W&B can't be asked.
 """
 
-WORKSPACE_HELP = """Save a W&B workspace for a project, its panels laid out for grounding.
+WORKSPACE_HELP = """Save a W&B workspace laid out for grounding.
 
 Accuracy, distance, best evaluation against the base model, readable answers, how the misses miss, what was fixed and
 broken, the graded samples, loss and learning rate; all over optimizer steps. In the list of runs the best accuracy,

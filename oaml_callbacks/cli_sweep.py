@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .sweeps.check import Checked
     from .sweeps.server import ServerSweep
 
-app = sub_app("sweep", "Search for a better training configuration, with W&B's sweeps or without a server.")
+app = sub_app("sweep", "Search for a better configuration.")
 
-_MAKE_HELP = """Write a W&B sweep file that searches around a training configuration.
+_MAKE_HELP = """Write a W&B sweep file around a training configuration.
 
 Searched are the learning rate, the adapter's rank, alpha and dropout, the batch and the length of the training, each
 around the configuration's own value; --param adds a parameter or replaces one, --drop leaves one out. Bad trials are
@@ -36,7 +36,7 @@ Examples:
 
 Exit codes: 0 written; 2 a mistake in the arguments or the configuration, or the file is there already.
 """
-_CHECK_HELP = """Look for what is wrong with a sweep file before it is started: all of it at once, each with its line.
+_CHECK_HELP = """Find what is wrong with a sweep file, all at once, with the lines.
 
 It is held against W&B's own schema; against what that lets through, such as a range upside down, a grid without end or
 a metric that nobody logs; and against the training configuration that its command names.
@@ -59,7 +59,7 @@ Examples:
 
 Exit codes: 0 started; 2 a mistake in the arguments or the file, or W&B doesn't take it; 130 interrupted.
 """
-_AGENT_HELP = """Run a sweep's trials on this machine, with W&B's agent: one agent a GPU.
+_AGENT_HELP = """Run a sweep's trials on this machine: one agent a GPU.
 
 To be started in the folder that the sweep's configuration is relative to. Each trial has a folder of its own,
 <training.output_dir>/<sweep id>/<run id>. Ctrl-C or SIGTERM ends the running trial after its step, with a checkpoint,
@@ -75,9 +75,10 @@ Examples:
 Exit codes: 0 the sweep or --count is done; 1 W&B's agent gave up; 2 a mistake, the sweep can't be had, or the GPU is
 taken; 130 interrupted.
 """
-_LOCAL_HELP = """Search without a server and without an account: the same file, trials proposed by Optuna.
+_LOCAL_HELP = """Search without a server and without an account.
 
-Trials run one after another on this machine, each tracked by W&B offline. Killed, the same command goes on.
+Trials are proposed by Optuna and run one after another on this machine, each tracked by W&B offline. Killed, the same
+command goes on.
 
 Examples:
 

@@ -18,7 +18,7 @@ from .cli_common import Debug, fail, told_errors
 from .run_folder.layout import RUNS_DIR
 from .run_folder.runs_dir import choose_runs_dir
 
-VIEW_HELP = """Show the runs of a folder in a browser: curves, and every evaluated click.
+VIEW_HELP = """Show runs in a browser: curves and graded clicks.
 
 DIR is where trainings write their run folders: `training_output`, or what OAML_RUNS_DIR says. The links in a run's W&B
 summary (viewer_url, dashboard_url) open here. Nothing is changed by looking.

@@ -115,6 +115,14 @@ def test_help_says_what_for_with_examples_and_exit_codes(command: tuple[str, ...
         assert part in done.stdout
 
 
+@pytest.mark.parametrize("group", sorted({command[:-1] for command in commands()}), ids=" ".join)
+def test_a_terminal_shows_whole_what_each_command_does(group: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*group, "--help"], terminal_width=80)
+    listed = done.stdout.split("Commands:")[1]
+    assert listed.count(".\n") == len(listed.strip().splitlines())
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_an_unknown_option_is_a_sentence(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, [*command, "--no-such-option"])
