@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN = $(VENV)/bin
-# As many tests at once as there are processors; a worker with nothing left to do takes over others' tests. Each needs
+# One test more at once than there are processors; a worker with nothing left to do takes over others' tests. Each needs
 # about 1 GB. `make test PYTEST_OPTIONS="-x"` runs them one by one.
 PYTEST_OPTIONS ?= -n logical --maxprocesses 8 --dist worksteal
 

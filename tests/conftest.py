@@ -31,6 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: -seconds(item))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a good part of the time a test waits, for a server or a process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def seconds(item: pytest.Item) -> float:
     slow = item.get_closest_marker("slow")
     return slow.kwargs.get("seconds", 10) if slow else 0
