@@ -38,9 +38,10 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, with YAML 1.2's numbers: 1.1 wants a dot and a signed exponent, and reads 5e-4 as text."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+NUMBER = ("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+"""What is read as a number, and written in quotes where it's text: arguments of PyYAML's `add_implicit_resolver`."""
+
+_Loader.add_implicit_resolver(*NUMBER)
 
 
 def read_yaml(path: Path) -> Document:

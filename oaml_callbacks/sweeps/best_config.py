@@ -10,10 +10,24 @@ from typing import Any
 import yaml
 
 from ..run_folder.files import replace_file
-from ..yaml_lines import parse_value, read_yaml
+from ..yaml_lines import NUMBER, parse_value, read_yaml
 from .trial_values import full_name
 
 _WIDTH = 10**6  # of a line, so that none is broken
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, with quotes around text that a configuration's reader would take for a number: `1e-4`."""
+
+
+_Dumper.add_implicit_resolver(*NUMBER)
+# On one line, whatever it is: only between double quotes are the ends of lines spelled.
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "".join(text.splitlines()) != text else None
+    ),
+)
 
 
 def write_best(
@@ -72,8 +86,8 @@ def _section(section: str, keys: Any, comments: Mapping[tuple[str, str], str]) -
 
 
 def _inline(value: Any) -> str:
-    text = yaml.safe_dump(value, width=_WIDTH, default_flow_style=True, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("...").strip().replace("\n", " ")
+    text = yaml.dump(value, Dumper=_Dumper, width=_WIDTH, default_flow_style=True, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from .sweep_file import EXPONENT_RANGES, Fault, Parameter, Sweep, grid_size, is_
 from .trial_values import configuration_faults
 
 MANY_TRIALS = 1000
-"""A grid of more points is asked about before it's started."""
+"""A grid of more points, and a search of more trials, is asked about before it's started."""
 
 
 @dataclass(frozen=True)

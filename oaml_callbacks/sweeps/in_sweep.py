@@ -1,6 +1,7 @@
 """A training that is a trial of a W&B sweep has folders of its own.
 
-W&B's agent names the sweep and the run in the environment (`WANDB_SWEEP_ID`, `WANDB_RUN_ID`).
+W&B's agent names the sweep and the run in the environment (`WANDB_SWEEP_ID`, `WANDB_RUN_ID`). A search without a
+server gives each trial its folder, and says in the environment that it is one ([`LOCAL_TRIAL`]).
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Any
 
 from ..config import ConfigError, RunConfig
 from ..train_setup import DEFAULTS
+
+LOCAL_TRIAL = "OAML_LOCAL_TRIAL"
+"""Set in a trial of `oaml sweep local`."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig, load_config
 from ..values import fit_file_name
+from .check import MANY_TRIALS
 from .metrics import is_in_history
-from .pruning import choose_pruner
+from .pruning import choose_pruner, pruner_name
 from .search import Search
 from .search_result import SearchResult
 from .search_space import SearchSpace, as_override, search_space
@@ -24,9 +25,6 @@ from .trial_values import full_name
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-MANY_TRIALS = 1000
-"""More trials than this are started only with `yes`."""
 
 
 def default_output_dir(sweep: Sweep) -> Path:
@@ -89,9 +87,7 @@ def run_local(
     chosen = choose_pruner(sweep, pruner)
     folder = output_dir or default_output_dir(sweep)
     with search_lock(folder):
-        identity = search_identity(
-            sweep, config, seed=seed, pruner=pruner or ("file" if sweep.early_terminate else "none"), wandb=wandb
-        )
+        identity = search_identity(sweep, config, seed=seed, pruner=pruner_name(sweep, pruner), wandb=wandb)
         study = open_study(folder, sweep, identity, pruner=chosen, resume=resume)
         settings = TrialSettings(
             sweep.config, config, tuple(sweep.overrides), sweep.name or sweep.path.stem, wandb, folder

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 DPI = 160
 MAX_AXES = 10
 """Parameters in the parallel coordinates; of more, those that mattered most."""
+MAX_ROOMY = 6
+"""Of more, what mattered is written smaller."""
 MAX_NAME = 28
 """Characters of a name; longer ones end in dots."""
+LINE = 150
+"""Characters that fit side by side above the axes."""
 
 _INK, _FAINT, _LINE, _BEST, _FAILED = "#222222", "#6b6b6b", "#d0d0d0", "#0b6e4f", "#c1121f"
 _STOPPED = "#9a9a9a"
@@ -99,11 +103,13 @@ def draw_search(
     left, right = upper.subplots(1, 2, width_ratios=(1.75, 1))
     shades = _Shades([trial.value for trial in trials if trial.value is not None], objective.goal)
     finished = sum(trial.state == "finished" for trial in trials)
-    heading = f"{fit(title, 60)}: {len(trials)} trials, {finished} to their end"
+    count = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"
+    heading = f"{fit(title, 60)}: {count}, {finished} to the end"
     figure.suptitle(heading, x=0.012, ha="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False)
     _draw_course(left, trials, objective, shades)
     _draw_importance(right, trials, space, importance, objective.goal)
-    _draw_parallel(lower.subplots(), trials, _shown(space, importance), objective, shades)
+    if space.dimensions:
+        _draw_parallel(lower.subplots(), trials, _shown(space, importance), objective, shades)
     _save(figure, path)
 
 
@@ -238,22 +244,25 @@ def _draw_importance(
     _clean(axes, "What mattered", pad=24)
     if not importance:
         axes.axis("off")
-        axes.text(0.0, 0.9, f"Fewer than {FEWEST} trials say nothing of it.", color=_FAINT, transform=axes.transAxes)
+        why = f"Fewer than {FEWEST} trials say nothing of it." if space.dimensions else "Nothing was varied."
+        axes.text(0.0, 0.9, why, color=_FAINT, transform=axes.transAxes)
         return
     names = list(importance)[:MAX_AXES]
     short = short_names([each.name for each in space.dimensions])
     which = {each.name: each for each in space.dimensions}
+    many = len(names) > MAX_ROOMY
+    above, size = (0.2, 8.0) if many else (0.3, 9.5)
     for place, name in enumerate(names):
         share = importance[name]
-        axes.barh(place, share, color=_BEST, alpha=0.85, height=0.42)
+        axes.barh(place, share, color=_BEST, alpha=0.85, height=0.3 if many else 0.42)
         found = tendency(trials, which[name], goal)
         # Above its bar: names are long.
         axes.text(
-            0.008, place - 0.3, fit(short[name], MAX_NAME), color=_INK, fontsize=9.5, va="bottom", parse_math=False
+            0.008, place - above, fit(short[name], MAX_NAME), color=_INK, fontsize=size, va="bottom", parse_math=False
         )
         if found is not None:
-            axes.text(1, place - 0.3, f"{found} is better", color=_FAINT, fontsize=8.5, va="bottom", ha="right")
-        axes.text(share + 0.015, place, f"{share:.2f}", color=_FAINT, fontsize=8.5, va="center")
+            axes.text(1, place - above, f"{found} is better", color=_FAINT, fontsize=size - 1, va="bottom", ha="right")
+        axes.text(share + 0.015, place, f"{share:.2f}", color=_FAINT, fontsize=size - 1, va="center")
     axes.set_xlim(0, 1.06)
     axes.set_ylim(max(len(names), 3) - 0.5, -0.75)
     axes.set_yticks([])
@@ -276,7 +285,11 @@ def _draw_parallel(
     ruler = Ruler.of_numbers(*objective.window(told), log=False)
     rulers = [*(Ruler.of(dimension, told) for dimension in dimensions), ruler]
     short = short_names([each.name for each in dimensions])
-    labels = [*(fit(short[each.name], MAX_NAME) for each in dimensions), objective.name]
+    room = LINE // len(rulers)
+    labels = [*(short[each.name] for each in dimensions), objective.name]
+    # Long names take turns in two rows; then each has the room of two axes.
+    rows = 1 if all(len(label) < room for label in labels) else 2
+    labels = [fit(label, min(rows * room - rows, MAX_NAME)) for label in labels]
     best = objective.best(told)
     # The worst first, so that the better ones lie above them.
     for trial in sorted(told, key=objective.rank, reverse=True):
@@ -299,16 +312,24 @@ def _draw_parallel(
         for at, text in each.ticks:
             axes.plot([place - 0.012, place + 0.012], [at, at], color="#8a8a8a", linewidth=1.1, zorder=5)
             axes.text(
-                place + (0.025 if is_last else -0.025), at, text, ha="left" if is_last else "right", va="center",
-                fontsize=8.5, color=_INK, zorder=6, parse_math=False,
+                place + (0.025 if is_last else -0.025), at, fit(text, room), ha="left" if is_last else "right",
+                va="center", fontsize=8.5, color=_INK, zorder=6, parse_math=False,
                 path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )  # fmt: skip
         weight = "bold" if is_last else "normal"
         axes.text(
-            place, 1.06, label, ha="center", va="bottom", fontsize=9.5, color=_INK, weight=weight, parse_math=False
+            place,
+            1.06 + 0.07 * (place % rows),
+            label,
+            ha="center",
+            va="bottom",
+            fontsize=9.5,
+            color=_INK,
+            weight=weight,
+            parse_math=False,
         )
     axes.set_xlim(-0.32, len(rulers) - 1 + 0.25)
-    axes.set_ylim(-0.05, 1.12)
+    axes.set_ylim(-0.05, 1.05 + 0.07 * rows)
     axes.axis("off")
     more = "; dashed: stopped early" if any(trial.state != "finished" for trial in told) else ""
     which = f"the bold line is trial {best.number}, the best{more}" if best is not None else more.removeprefix("; ")

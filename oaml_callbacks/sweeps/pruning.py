@@ -20,6 +20,13 @@ MEDIAN_EVALUATIONS = 2
 _MAX_EVALUATIONS = 10**6
 
 
+def pruner_name(sweep: Sweep, name: str | None) -> str:
+    """One of [`PRUNERS`]: `name`, or what the sweep file says."""
+    if name is not None:
+        return name
+    return "none" if sweep.early_terminate is None else "hyperband"
+
+
 def choose_pruner(sweep: Sweep, name: str | None) -> BasePruner:
     """The pruner of a search; a step is a count of logged metrics, from 1.
 
@@ -32,8 +39,7 @@ def choose_pruner(sweep: Sweep, name: str | None) -> BasePruner:
     """
     from optuna.pruners import MedianPruner, NopPruner
 
-    if name is None:
-        name = "none" if sweep.early_terminate is None else "hyperband"
+    name = pruner_name(sweep, name)
     if name == "none":
         return NopPruner()
     if name == "median":

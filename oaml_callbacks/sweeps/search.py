@@ -132,19 +132,21 @@ class Search:
         trial.set_user_attr("values", values)
         trial.set_user_attr("own", is_own)
         before, clock = trial.user_attrs.get("seconds") or 0.0, Clock()
-        pruned, status = False, 0
+        status = 0
         if files.result() is None:  # or else it had ended when the search was killed
-            pruned, status = self._run(trial, values, files, progress, clock)
+            status = self._run(trial, values, files, progress, clock)
         logged = files.logged()
+        self._report(trial, logged)
+        pruned = bool(trial.user_attrs.get("stopped")) and (status != 0 or not files.is_at_end())
         best = self._best(logged)
         seconds = before + clock.seconds
         self._note(trial, files, best, seconds)
-        if status == 0 and best is not None:
-            self.study.tell(trial, best.value)
-            state = "the configuration's own values" if is_own else ""
-        elif pruned and best is not None:
+        if pruned and best is not None:
             self.study.tell(trial, state=TrialState.PRUNED)
             state = f"stopped early after {len(logged)} evaluation{'s' if len(logged) != 1 else ''}"
+        elif status == 0 and best is not None:
+            self.study.tell(trial, best.value)
+            state = "the configuration's own values" if is_own else ""
         else:
             why = why_failed(status, files.last_lines(), self.settings)
             trial.set_user_attr("why", why)
@@ -162,10 +164,11 @@ class Search:
         files: TrialFiles,
         progress: SearchProgress,
         clock: Clock,
-    ) -> tuple[bool, int]:
-        """Train it; gives whether it was pruned, and its process's exit status."""
+    ) -> int:
+        """Train it; gives its process's exit status."""
         number, folder = trial.number + 1, files.folder
         folder.mkdir(parents=True, exist_ok=True)
+        trial.set_user_attr("stopped", False)
         self._wait_for_earlier(folder, number)
         command = self._runner(
             self.settings.config,
@@ -174,20 +177,18 @@ class Search:
             resume=newest_checkpoint(folder) is not None,
         )
         process = TrialProcess(command, folder, self.settings.environment())
-        reported = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
         best = self._best_told()
         try:
             while (status := process.status(POLL_SECONDS)) is None:
                 logged = files.logged()
                 standing = files.standing()
-                if self._report(trial, logged, reported) and not _is_last(standing) and trial.should_prune():
-                    status = process.end("TERM")
-                    return status != 0, status
+                if self._report(trial, logged) and not files.is_at_end() and trial.should_prune():
+                    trial.set_user_attr("stopped", True)
+                    return process.end("STOP")
                 now = self._best(logged)
                 share = standing[0] / standing[1] if standing else 0.0
                 value = now.value if now is not None else None
                 progress.at(number, share=min(share, 1.0), seconds=clock.seconds, value=value, best=best)
-            self._report(trial, files.logged(), reported)
         except KeyboardInterrupt:
             progress.hide()
             _end_gently(process, number)
@@ -197,14 +198,14 @@ class Search:
         except BaseException:
             process.kill()
             raise
-        return False, status
+        return status
 
-    def _report(self, trial: optuna.Trial, logged: list[Logged], reported: set[int]) -> bool:
+    def _report(self, trial: optuna.Trial, logged: list[Logged]) -> bool:
         """Tell Optuna what is new; gives whether anything is."""
-        new = [step for step in range(1, len(logged) + 1) if step not in reported]
-        for step in new:
-            trial.report(logged[step - 1].value, step)
-            reported.add(step)
+        reported = trial.storage.get_trial(trial._trial_id).intermediate_values
+        new = [count for count in range(1, len(logged) + 1) if count not in reported]
+        for count in new:
+            trial.report(logged[count - 1].value, count)
         return bool(new)
 
     def _note(self, trial: optuna.Trial, files: TrialFiles, best: Logged | None, seconds: float) -> None:
@@ -266,7 +267,3 @@ def _interrupted(number: int, folder: Path) -> str:
     checkpoint = newest_checkpoint(folder)
     where = f"its checkpoint is {shown(checkpoint)}" if checkpoint is not None else "it has no checkpoint yet"
     return f"interrupted in trial {number}; {where}. The same command goes on with it"
-
-
-def _is_last(standing: tuple[int, int] | None) -> bool:
-    return standing is not None and standing[0] >= standing[1]

@@ -109,6 +109,8 @@ def open_study(folder: Path, sweep: Sweep, identity: Mapping[str, Any], *, prune
             "(--output-dir)"
         ) from error
     before = study.user_attrs.get(_ATTRIBUTE)
+    if before is None and study.get_trials(deepcopy=False):
+        raise SweepError(f"{shown(path)} is a study of something else. Give the search another folder (--output-dir)")
     if before is None:
         study.set_user_attr(_ATTRIBUTE, dict(identity))
     elif changes := list(_changes(before, identity)):
@@ -140,18 +142,18 @@ def next_trial(
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
-    number = len(trials)
+    begun = next((each for each in trials if each.state == TrialState.RUNNING), None)
+    number = len(trials) if begun is None else begun.number
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.sampler = optuna.samplers.TPESampler(
             seed=crc32(f"{seed} {number}".encode()), n_startup_trials=STARTUP_TRIALS, multivariate=True
         )
-        for each in trials:
-            if each.state == TrialState.RUNNING:
-                trial = optuna.Trial(study, each._trial_id)
-                for name, distribution in space.distributions().items():  # it may have been killed before the last
-                    _suggest(trial, name, distribution)
-                return trial
+        if begun is not None:
+            trial = optuna.Trial(study, begun._trial_id)
+            for name, distribution in space.distributions().items():  # it may have been killed before the last
+                _suggest(trial, name, distribution)
+            return trial
         if not any(each.state == TrialState.WAITING for each in trials):
             if method == "random":
                 study.enqueue_trial(space.draw(Random(f"{seed} {number}")))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clean_text import cut
+from ..clean_text import cut, error_text
 from ..durations import duration
 from ..run_folder.runs_dir import view_command
 from ..typed_command import command
@@ -22,6 +23,8 @@ from .trial import TrialSettings
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+logger = logging.getLogger(__name__)
 
 BEST = "best.yaml"
 PICTURE = "search.png"
@@ -57,8 +60,12 @@ def write_result(
         train += " --wandb" if settings.wandb else ""
     picture = folder / PICTURE if any(trial.value is not None for trial in trials) else None
     if picture is not None:
-        objective = Objective(metric, sweep.goal)
-        draw_search(picture, trials, space, objective, importance, title=sweep.name or sweep.path.stem)
+        objective, title = Objective(metric, sweep.goal), sweep.name or sweep.path.stem
+        try:
+            draw_search(picture, trials, space, objective, importance, title=title)
+        except Exception as error:  # noqa: BLE001  # hours of trials are told of all the same
+            logger.warning("The search's picture couldn't be drawn: %s", error_text(error))
+            picture = None
     return SearchResult(
         metric=metric,
         goal=sweep.goal,

@@ -20,6 +20,7 @@ from ..config import RunConfig
 from ..run_folder import layout
 from ..run_folder.files import read_lines
 from ..train import newest_checkpoint
+from .in_sweep import LOCAL_TRIAL
 from .search_space import as_override
 
 LOG = "log.txt"
@@ -99,7 +100,7 @@ class TrialSettings:
     def environment(self) -> dict[str, str]:
         """The variables of a trial's process: W&B offline, its files in the search's folder, unless they say else."""
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_THE_TRIALS}
-        return {"WANDB_MODE": "offline", "WANDB_DIR": str(self.output_dir.absolute()), **kept}
+        return {"WANDB_MODE": "offline", "WANDB_DIR": str(self.output_dir.absolute()), **kept, LOCAL_TRIAL: "1"}
 
 
 class TrialProcess:
@@ -129,10 +130,12 @@ class TrialProcess:
             status = self._guard.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+        if status < 0:  # the guard itself was killed, and may have left what it guards
+            self.kill()
         return status if status >= 0 else 128 - status
 
     def send(self, name: str) -> None:
-        """Send it `INT` or `TERM`."""
+        """Send it `INT`, `TERM` or `STOP`: see `guard`."""
         assert self._guard.stdin is not None
         with suppress(OSError):
             self._guard.stdin.write(f"{name}\n".encode())
@@ -144,7 +147,7 @@ class TrialProcess:
         if (status := self.status(seconds)) is None:
             self.kill()
             status = self.status(seconds)
-        return status if status is not None else 128 + signal.SIGTERM
+        return status if status is not None else 128 + signal.SIGKILL
 
     def kill(self) -> None:
         """End it at once, with all that it started."""
@@ -199,7 +202,11 @@ class TrialFiles:
         if stamp != self._stamp and status.st_size <= MAX_HISTORY:
             self._stamp = stamp
             rows = (
-                _history_rows(path) if run else _state_rows(path) if checkpoint else _result_rows(self.result() or {})
+                _history_rows(path, self.metric)
+                if run
+                else _state_rows(path)
+                if checkpoint
+                else _result_rows(self.result() or {})
             )
             self._logged = [logged for row in rows if (logged := _as_logged(row, self.metric)) is not None]
         return self._logged
@@ -217,9 +224,19 @@ class TrialFiles:
     def standing(self) -> tuple[int, int] | None:
         """Steps done, and steps to do."""
         run = self.run_folder()
-        progress = _read_object(run / layout.PROGRESS) if run else None
-        step, last = (progress.get("step"), progress.get("max_steps")) if progress else (None, None)
-        return (step, last) if isinstance(step, int) and isinstance(last, int) and last > 0 else None
+        checkpoint = newest_checkpoint(self.folder) if run is None else None
+        path = run / layout.PROGRESS if run else checkpoint / "trainer_state.json" if checkpoint else None
+        told = (_read_object(path) if path else None) or {}
+        step, last = told.get("step" if run else "global_step"), told.get("max_steps")
+        if not isinstance(step, int) or not isinstance(last, int) or last <= 0:
+            return None
+        # What is logged is there at once, and where it stands two seconds later.
+        return max([step, *(each.step for each in self.logged()[-1:])]), last
+
+    def is_at_end(self) -> bool:
+        """Whether its last step is done."""
+        standing = self.standing()
+        return standing is not None and standing[0] >= standing[1]
 
     def result(self) -> dict[str, Any] | None:
         """What the training printed at its end; `None` before."""
@@ -284,9 +301,11 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _history_rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
+def _history_rows(path: Path, metric: str) -> list[dict[str, Any]]:
+    rows, name = [], json.dumps(metric)
     for line in read_lines(path):
+        if name not in line:  # most are of the training's loss, and the file is read at each evaluation
+            continue
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
             if isinstance(row, dict):

@@ -2,8 +2,9 @@
 
     python fake_trial.py CONFIG KEY=VALUE... [--wandb] [--resume]
 
-`lora.r=13` fails, `lora.r=14` logs no finite value. `PACE` in the environment is the seconds between two evaluations.
-SIGINT saves a checkpoint and exits with 130, as `oaml train` does.
+`lora.r=13` fails, `lora.r=14` logs no finite value. `PACE` in the environment is the seconds between two evaluations,
+`END` those after the last. SIGINT saves a checkpoint and exits with 130, as `oaml train` does; where the search stops
+it, it ends as if it were done.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from oaml_callbacks.run_folder.writer import RunFolder
+from oaml_callbacks.sweeps.guard import STOP
 from oaml_callbacks.yaml_lines import parse_value
 
 EVALUATIONS, EVERY, SAMPLES = 4, 10, 64
@@ -46,7 +48,9 @@ def main(arguments: list[str]) -> int:
         print("loading the model\nRuntimeError: 13 is no rank of mine", file=sys.stderr)  # noqa: T201
         return 1
     interrupts: list[int] = []
+    stops: list[int] = []
     signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    signal.signal(STOP, lambda number, frame: stops.append(number))
     at = _resumed(out) if "--resume" in arguments else 0
     state: Any = SimpleNamespace(global_step=at * EVERY, max_steps=EVALUATIONS * EVERY, epoch=0.0, num_train_epochs=1)
     state.log_history = []
@@ -59,6 +63,8 @@ def main(arguments: list[str]) -> int:
     history = _state(out, at).get("log_history", []) if at else []
     for evaluation in range(at + 1, EVALUATIONS + 1):
         time.sleep(float(os.environ.get("PACE", "0")))
+        if stops:
+            break
         state.global_step = evaluation * EVERY
         value = accuracy(given["training.learning_rate"], evaluation) if given.get("lora.r") != 14 else math.nan
         row = {"eval_grounding_accuracy": value, "eval_grounding_distance": 1 - value}
@@ -72,6 +78,7 @@ def main(arguments: list[str]) -> int:
             if folder is not None:
                 folder.close("interrupted")
             return 130
+    time.sleep(float(os.environ.get("END", "0")))
     if folder is not None:
         folder.close("finished")
     rows = [{"step": row["step"], "accuracy": row["eval_grounding_accuracy"]} for row in history]
@@ -92,7 +99,8 @@ def _state(out: Path, at: int) -> dict[str, Any]:
 def _save(folder: Path, history: list[dict[str, Any]]) -> None:
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
-    (folder / "trainer_state.json").write_text(json.dumps({"log_history": history}), encoding="utf-8")
+    state = {"global_step": history[-1]["step"], "max_steps": EVALUATIONS * EVERY, "log_history": history}
+    (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,11 @@ def made(folder: Path, *parameters: str, **options: Any) -> Sweep:
 def search(folder: Path, sweep: Sweep, trials: int | None = 3, **options: Any) -> SearchResult:
     """Search with trials that take no time."""
     return run_local(sweep, trials=trials, output_dir=folder / "search", runner=fake, **options)
+
+
+def wait_for(path: Path, seconds: float = 120) -> None:
+    """Wait until there is something in a file."""
+    deadline = time.monotonic() + seconds
+    while not path.exists() or not path.stat().st_size:
+        assert time.monotonic() < deadline, f"no {path}"
+        time.sleep(0.05)

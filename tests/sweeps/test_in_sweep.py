@@ -17,7 +17,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from oaml_callbacks.cli_train import _resume_command
 from oaml_callbacks.config import ConfigError, RunConfig, load_config
-from oaml_callbacks.sweeps.in_sweep import as_trial, trial_folder
+from oaml_callbacks.sweeps.guard import STOP
+from oaml_callbacks.sweeps.in_sweep import LOCAL_TRIAL, as_trial, trial_folder
 from oaml_callbacks.sweeps.stop_callback import StopWithSweep
 from oaml_callbacks.sweeps.stop_request import stop_settings
 from oaml_callbacks.train_callbacks import EvaluateLast
@@ -116,7 +117,7 @@ def trained(folder: Path, action: Any) -> tuple[Trainer, Counts]:
     rows = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 8
     args = TrainingArguments(
         str(folder), max_steps=6, save_strategy="steps", save_steps=6, eval_strategy="steps", eval_steps=3,
-        report_to=[], per_device_train_batch_size=1, use_cpu=True, disable_tqdm=True,
+        logging_steps=1, report_to=[], per_device_train_batch_size=1, use_cpu=True, disable_tqdm=True,
     )  # fmt: skip
     trainer = Trainer(
         Line(), args, train_dataset=rows, eval_dataset=rows,
@@ -147,6 +148,19 @@ def test_a_trial_that_wandbs_sdk_stops_ends_the_same_way(trial: None, tmp_path: 
     trainer, _ = trained(tmp_path, stopped_by_the_sdk)
     assert trainer.state.global_step == 2
     assert (tmp_path / "checkpoint-2").is_dir()
+
+
+def test_a_trial_that_a_local_search_stops_ends_the_same_way(
+    tmp_path: Path, sigterm: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOCAL_TRIAL, "1")
+    before = signal.getsignal(STOP)
+    trainer, counts = trained(tmp_path, lambda: os.kill(os.getpid(), STOP))
+    assert (trainer.state.global_step, counts.evaluated) == (2, 0)
+    assert (tmp_path / "checkpoint-2").is_dir()
+    assert signal.getsignal(STOP) == before
+    trainer, _ = trained(tmp_path / "other", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (trainer.state.global_step, sigterm) == (6, [signal.SIGTERM])  # the machine's, not the search's
 
 
 def test_sigterm_is_left_alone_outside_a_sweep(tmp_path: Path, sigterm: list[int]) -> None:

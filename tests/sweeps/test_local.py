@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,17 +18,17 @@ from PIL import Image
 from rich.console import Console
 
 from oaml_callbacks.config import load_config
-from oaml_callbacks.sweeps.guard import LOCK_TAKEN, take_lock
-from oaml_callbacks.sweeps.local import MANY_TRIALS, run_local
+from oaml_callbacks.sweeps.check import MANY_TRIALS
+from oaml_callbacks.sweeps.local import run_local
 from oaml_callbacks.sweeps.search import SearchFailed, SearchInterrupted
 from oaml_callbacks.sweeps.search_result import SearchResult
-from oaml_callbacks.sweeps.study import search_lock
+from oaml_callbacks.sweeps.search_space import search_space
+from oaml_callbacks.sweeps.study import next_trial, search_lock
 from oaml_callbacks.sweeps.summary import print_search, search_as_json
 from oaml_callbacks.sweeps.sweep_file import SweepError, read_sweep
-from oaml_callbacks.sweeps.trial import TrialProcess
 
 from .fake_trial import EVALUATIONS, accuracy, fake
-from .searches import RANKS, RATE, made, search, sweep_file
+from .searches import RANKS, RATE, made, search, sweep_file, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +201,37 @@ def test_a_bad_trial_is_stopped_and_shown_as_stopped(tmp_path: Path, monkeypatch
     assert result.best is not None
     assert result.best.values["training.learning_rate"] == 2e-3
     assert "stopped after" in printed(result)
+    for trial in worse:  # in order, and not as one that failed or whose machine went away
+        progress = (trial.folder / f"run-{trial.folder.name}" / "oaml" / "progress.json").read_text(encoding="utf-8")
+        assert json.loads(progress)["outcome"] == "finished"
+        assert (trial.folder / "result.json").stat().st_size
+
+
+def test_a_trial_that_was_stopped_is_no_finished_one_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between a trial's stop and its note in the study."""
+    monkeypatch.setenv("PACE", "0.4")
+    monkeypatch.setattr("oaml_callbacks.sweeps.pruning.is_beaten", lambda values, *_: len(values) == 2)
+    sweep = made(tmp_path, more="early_terminate: {type: hyperband, min_iter: 2, eta: 3}")
+    search(tmp_path, sweep, 1)
+    with closing(sqlite3.connect(tmp_path / "search" / "study.db")) as connection, connection:
+        connection.execute("UPDATE trials SET state = 'RUNNING'")
+    (trial,) = search(tmp_path, sweep, 1).trials
+    assert trial.state == "pruned"
+    assert len(calls(trial.folder)) == 1
+
+
+@pytest.mark.parametrize("wandb", [True, False])
+def test_a_trial_at_its_last_evaluation_is_not_stopped(
+    wandb: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oaml_callbacks.sweeps.pruning.is_beaten", lambda values, *_: len(values) == EVALUATIONS)
+    monkeypatch.setattr("oaml_callbacks.sweeps.search.POLL_SECONDS", 0.001)
+    monkeypatch.setenv("END", "0.5")  # it is still at work after its last evaluation
+    sweep = made(tmp_path, more="early_terminate: {type: hyperband, min_iter: 2, eta: 3}")
+    (trial,) = search(tmp_path, sweep, 1, wandb=wandb).trials
+    assert (trial.state, trial.evaluations) == ("finished", EVALUATIONS)
 
 
 def test_without_wandb_the_checkpoints_tell(tmp_path: Path, found: SearchResult) -> None:
@@ -229,6 +258,23 @@ def test_two_searches_in_one_folder_are_refused(tmp_path: Path) -> None:
     with search_lock(tmp_path / "search"), pytest.raises(SweepError, match=rf"another search .*process {os.getpid()}"):
         search(tmp_path, made(tmp_path), 1)
     search(tmp_path, made(tmp_path), 1)
+
+
+def test_the_files_own_pruner_may_be_named(tmp_path: Path) -> None:
+    sweep = made(tmp_path, more="early_terminate: {type: hyperband, min_iter: 2}")
+    search(tmp_path, sweep, 1)
+    assert len(search(tmp_path, sweep, 1, pruner="hyperband").trials) == 1
+    with pytest.raises(SweepError, match='pruner: "hyperband" then, "none" now'):
+        search(tmp_path, sweep, 2, pruner="none")
+
+
+def test_a_study_of_something_else_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/search/study.db")
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(SweepError, match=r"study.db is a study of something else"):
+        search(tmp_path, made(tmp_path), 2)
+    assert study.user_attrs == {}
 
 
 def test_trials_without_their_study_are_not_taken_over(tmp_path: Path) -> None:
@@ -291,13 +337,6 @@ def _search_quietly(folder: Path, trials: int) -> None:
         os._exit(130)
 
 
-def wait_for(path: Path, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists() or not path.stat().st_size:
-        assert time.monotonic() < deadline, f"no {path}"
-        time.sleep(0.05)
-
-
 def test_a_killed_search_goes_on_where_it_was(
     tmp_path: Path, found: SearchResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,39 +389,34 @@ def test_a_result_that_nobody_had_noted_is_not_trained_again(tmp_path: Path) -> 
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE trials SET state = 'RUNNING'")
         connection.execute("DELETE FROM trial_values")
+        connection.execute("DELETE FROM trial_intermediate_values")
     result = search(tmp_path, made(tmp_path), 1)
-    assert [trial.state for trial in result.trials] == ["finished"]
+    assert [(trial.state, trial.evaluations) for trial in result.trials] == [("finished", EVALUATIONS)]
     assert len(calls(tmp_path / "search" / "trial-001")) == 1
 
 
-def test_a_trials_lock_is_held_as_long_as_its_command_lives(tmp_path: Path) -> None:
-    process = TrialProcess([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, os.environ)
-    wait_for_lock(tmp_path)
-    second = TrialProcess(["true"], tmp_path, os.environ)
-    assert second.status(30) == LOCK_TAKEN
-    assert process.end("TERM", 20) == 128 + signal.SIGTERM
-    lock = take_lock(str(tmp_path / "trial.lock"))
-    assert lock is not None
-    os.close(lock)
+def test_a_proposal_that_was_cut_off_is_made_as_it_would_have_been(tmp_path: Path) -> None:
+    def proposed(name: str, cut_off: bool) -> Any:
+        study = optuna.create_study(storage=f"sqlite:///{tmp_path}/{name}.db")
+        if cut_off:
+            study.ask()  # and killed before the first value
+        return next_trial(study, space, method="bayes", seed=3, own={}).params
+
+    space = search_space(made(tmp_path))
+    assert proposed("cut-off", True) == proposed("whole", False)
 
 
-def test_a_trial_that_does_not_end_is_killed(tmp_path: Path) -> None:
-    code = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
-    )
-    process = TrialProcess([sys.executable, "-c", code], tmp_path, os.environ)
-    wait_for(tmp_path / "result.json")
-    begun = time.monotonic()
-    assert process.end("TERM", 0.5) == 128 + signal.SIGKILL
-    assert time.monotonic() - begun < 30
+def test_a_picture_that_cannot_be_drawn_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
 
-
-def wait_for_lock(folder: Path) -> None:
-    deadline = time.monotonic() + 60
-    while (lock := take_lock(str(folder / "trial.lock"))) is not None:
-        os.close(lock)
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    monkeypatch.setattr("oaml_callbacks.sweeps.pictures.draw_search", full)
+    result = search(tmp_path, made(tmp_path), 1)
+    assert result.best is not None
+    assert result.picture is None
+    assert "couldn't be drawn: OSError" in caplog.text
 
 
 def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

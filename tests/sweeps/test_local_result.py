@@ -13,7 +13,7 @@ from PIL import Image
 from oaml_callbacks.config import load_config
 from oaml_callbacks.sweeps.best_config import write_best
 from oaml_callbacks.sweeps.importance import importances, tendency
-from oaml_callbacks.sweeps.pictures import Objective, draw_search
+from oaml_callbacks.sweeps.pictures import MAX_AXES, Objective, draw_search
 from oaml_callbacks.sweeps.search_result import SearchedTrial
 from oaml_callbacks.sweeps.search_space import Dimension, SearchSpace
 from oaml_callbacks.sweeps.sweep_file import Parameter
@@ -119,6 +119,21 @@ def test_a_picture_is_drawn_of_whatever_there_is(given: list[SearchedTrial], tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_names_and_values_of_many_parameters_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr("oaml_callbacks.sweeps.pictures._save", lambda figure, path: figures.append(figure))
+    words = tuple(f"constant_with_warmup_{number}" for number in range(3))
+    kinds = [Parameter(f"training.{n}gradient_accumulation_steps", "categorical", values=words) for n in range(12)]
+    space = SearchSpace(tuple(map(Dimension, kinds)), {})
+    given = [trial(n, space.values(space.draw(Random(n))), n / 10) for n in range(1, 9)]
+    draw_search(Path("x.png"), given, space, ACCURACY, importances(given, space.dimensions, "maximize"), title="x")
+    figures[0].draw_without_rendering()
+    (axes,) = figures[0].subfigs[1].axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) > MAX_AXES * 4
+    assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[:n])
+
+
 def test_a_picture_of_distributions_without_ends(tmp_path: Path) -> None:
     normal = Dimension(Parameter("x", "normal", mu=0.0, sigma=1.0))
     stepped = Dimension(Parameter("y", "q_log_uniform_values", min=4, max=64, q=4))
@@ -126,6 +141,15 @@ def test_a_picture_of_distributions_without_ends(tmp_path: Path) -> None:
     given = [trial(n, space.values(space.draw(Random(n))), n / 10) for n in range(1, 8)]
     draw_search(tmp_path / "x.png", given, space, Objective("eval/loss", "minimize"), {}, title="x")
     assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_where_nothing_was_varied_the_picture_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr("oaml_callbacks.sweeps.pictures._save", lambda figure, path: figures.append(figure))
+    given = [trial(n, {"lora.r": 8}, 0.5) for n in range(1, 6)]
+    draw_search(Path("x.png"), given, SearchSpace((), {"lora.r": 8}), ACCURACY, {}, title="x")
+    assert "Nothing was varied." in [text.get_text() for text in figures[0].subfigs[0].axes[1].texts]
+    assert not figures[0].subfigs[1].axes
 
 
 def test_the_best_configuration_is_the_configuration_with_other_values(tmp_path: Path) -> None:
@@ -169,6 +193,22 @@ def test_the_best_configuration_is_the_configuration_with_other_values(tmp_path:
     assert text.startswith("# Found\n# by a search.\n")
     assert "  learning_rate: 2.5e-05  # found by the search; was 0.001\n" in text
     assert "  max_steps: 7  # set by the sweep's command\n" in text
+
+
+def test_text_of_the_configuration_stays_text(tmp_path: Path) -> None:
+    """Also what looks like a number, or has lines."""
+    (tmp_path / "run.yaml").write_text(
+        "model: {name: any}\nwandb:\n  run_name: '1e-4'\n  notes: |\n    one\n    two: 2\n  group: 'ends...'\n"
+        'training: {run_name: "5E3", lr_scheduler_kwargs: {a: 1e-5}}\n',
+        encoding="utf-8",
+    )
+    best = tmp_path / "best.yaml"
+    values = {"wandb.tags": ["1e3", "a\nb", "yes", "\u2028x", ""]}
+    write_best(best, tmp_path / "run.yaml", [], values, heading=["x"], output_dir=tmp_path / "best")
+    was, found = load_config(tmp_path / "run.yaml"), load_config(best)
+    assert found.wandb.tags == values["wandb.tags"]
+    assert found.wandb.model_dump(exclude={"tags"}) == was.wandb.model_dump(exclude={"tags"})
+    assert was.training.items() <= found.training.items()
 
 
 def test_the_best_configuration_of_the_demo_finds_its_model_from_elsewhere(tmp_path: Path) -> None:
