@@ -2,10 +2,10 @@
 
     python -m oaml_callbacks.sweeps.guard LOCK GRACE COMMAND...
 
-The search holds the other end of standard input. `INT`, `TERM` and `STOP` on it are passed on as signals; `STOP` says that
-the trial is over, and not that it failed. Where the input ends, the search has died, and the command is interrupted as
-by Ctrl-C, so that it saves a checkpoint. `GRACE` seconds later it is killed. `LOCK` is held for as long as the command
-lives; a search that is gone on with waits for it.
+The search holds the other end of standard input. `INT`, `TERM` and `STOP` on it are passed on as signals; `STOP`
+says that the trial is over, and not that it failed. Where the input ends, the search has died, and the command is
+interrupted as by Ctrl-C, so that it saves a checkpoint. `GRACE` seconds later it is killed. `LOCK` is held for as long
+as the command lives; a search that is gone on with waits for it.
 
 The exit status is the command's; 128 and the signal's number where a signal ended it; 75 where the lock is taken.
 """

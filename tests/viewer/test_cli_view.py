@@ -88,7 +88,7 @@ class TestHelp:
             assert part in said
 
     def test_it_is_among_the_commands(self) -> None:
-        assert re.search(r"^ +view +Show the runs", CliRunner().invoke(app, ["--help"]).output, re.MULTILINE)
+        assert re.search(r"^ +view +Show runs", CliRunner().invoke(app, ["--help"]).output, re.MULTILINE)
 
 
 class TestMistakes:
