@@ -314,8 +314,6 @@ class OpenAdaptWandbCallback(TrackedRun, AdapterEvents, TrainerCallback):
             self._evaluation = Evaluation(prefix, dict(measured.metrics) if measured else {}, frozenset(logs))
         if not self._opens(args, state, model, processing_class):
             return
-        if prefix is None:
-            self._adapter_goes_on(args, state, logs, {"model": model, "processing_class": processing_class})
         # Stock may have written the first row of a Trainer that this was added to late; that one lacks the grounding.
         if stock.has_written(logs):
             self._run.write(measured.metrics if measured else {}, state, measured, counted=False)

@@ -271,6 +271,8 @@ class TrainerRun:
     def training_begins(self, state: TrainerState) -> None:
         """Note that the training begins now, in a run that is open."""
         self.update_summary({keys.OUTCOME: "running"})
+        if self.adapter is not None and not state.global_step:
+            self.adapter.begins()
         if self._folder is not None:
             self._folder.begin(state)
 
@@ -381,14 +383,16 @@ class TrainerRun:
         if self._record is not None:
             self._record.close()
             self._record = None
-        if self.adapter is not None:
-            self.adapter.flush()
-        if self.tracker is not None:
-            left = self.options.finish_timeout - (time.monotonic() - begun)
-            self.tracker.finish(exit_code, error_type=error_type, seconds=left)
-        if self.adapter is not None:
-            self.adapter.close(exit_code, self.options.finish_timeout - (time.monotonic() - begun))
-        if self._folder is not None:
-            self._folder.close(outcome_of(exit_code, error_type))
-            self._describe_folder()  # whether there is something left to send is known now
-        self._preemption = None
+        try:
+            if self.adapter is not None:
+                self.adapter.flush()
+            if self.tracker is not None:
+                left = self.options.finish_timeout - (time.monotonic() - begun)
+                self.tracker.finish(exit_code, error_type=error_type, seconds=left)
+            if self.adapter is not None:
+                self.adapter.close(exit_code, self.options.finish_timeout - (time.monotonic() - begun))
+        finally:  # what `strict` raises
+            if self._folder is not None:
+                self._folder.close(outcome_of(exit_code, error_type))
+                self._describe_folder()  # whether there is something left to send is known now
+            self._preemption = None

@@ -71,12 +71,12 @@ class AdapterEvents:
         if self._run.adapter is not None and self._run.adapter.is_pending:
             self._tell_adapter(lambda adapter, moment: adapter.goes_on(moment), args, state, kwargs)
 
-    def _adapter_goes_on(
-        self, args: TrainingArguments, state: TrainerState, logs: Mapping[str, Any], kwargs: Mapping[str, Any]
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """The same at the end's log event, after which the best checkpoint is loaded."""
-        if self._run.adapter is not None and self._run.adapter.is_pending and "train_runtime" in logs:
-            self._tell_adapter(lambda adapter, moment: adapter.goes_on(moment), args, state, kwargs)
+        """The same where the best checkpoint may be loaded next: no event comes between it and a training's stop."""
+        if args.load_best_model_at_end:
+            self.on_step_begin(args, state, control, **kwargs)
 
     def _adapter_evaluated(
         self, args: TrainingArguments, state: TrainerState, metrics: Mapping[str, Any], kwargs: Mapping[str, Any]

@@ -153,14 +153,7 @@ def check_adapter(folder: Path) -> AdapterFacts:
         if not path.is_file():
             raise _missing(folder, name)
     config = read_config(folder / CONFIG)
-    size = (folder / WEIGHTS).stat().st_size
-    if size > MAX_WEIGHTS:
-        raise AdapterError(f"{folder / WEIGHTS} has {size:,} bytes: no adapter has more than {MAX_WEIGHTS:,}.")
-    try:
-        tensors = read_header(folder / WEIGHTS)
-    except SafetensorsError as error:
-        raise AdapterError(str(error)) from None
-    _check_keys(folder / WEIGHTS, tensors, config)
+    tensors = check_weights(folder / WEIGHTS, config)
     target = config.get("target_modules")
     return AdapterFacts(
         base_model=config.get("base_model_name_or_path") or None,
@@ -169,10 +162,31 @@ def check_adapter(folder: Path) -> AdapterFacts:
         lora_alpha=config["lora_alpha"],
         target_modules=tuple(target) if isinstance(target, list) else target,
         peft_type=config["peft_type"],
-        bytes=size,
+        bytes=(folder / WEIGHTS).stat().st_size,
         tensors=len(tensors),
         parameters=sum(tensor.numbers for tensor in tensors.values()),
     )
+
+
+def check_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of an adapter's weights by name.
+
+    Args:
+        path: The file.
+        config: What the adapter's config has.
+
+    Raises:
+        AdapterError: It is too large, no safetensors, or holds something else than an adapter's weights, whole.
+    """
+    size = path.stat().st_size
+    if size > MAX_WEIGHTS:
+        raise AdapterError(f"{path} has {size:,} bytes: no adapter has more than {MAX_WEIGHTS:,}.")
+    try:
+        tensors = read_header(path)
+    except SafetensorsError as error:
+        raise AdapterError(str(error)) from None
+    _check_keys(path, tensors, config)
+    return tensors
 
 
 def check_no_code(files: Mapping[str, Path]) -> None:
@@ -272,10 +286,12 @@ def _check_keys(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, 
     if not lora:
         raise AdapterError(f"{path} has no LoRA weights: none of its {len(tensors)} tensors is called lora_…")
     for name in lora:
-        if re.search(r"\.lora_[AB](\.|$)", name) and (len(tensors[name].shape) < 2 or not all(tensors[name].shape)):
+        shape = tensors[name].shape
+        least = 1 if name.endswith(".bias") else 2  # PEFT's `lora_bias`
+        if re.search(r"\.lora_[AB](\.|$)", name) and (len(shape) < least or not all(shape)):
             raise AdapterError(
-                f"{path}: {one_line(name)} has the shape {list(tensors[name].shape)}. A LoRA matrix has two or more "
-                "dimensions: it was saved in parts, or while a part of it was elsewhere."
+                f"{path}: {one_line(name)} has the shape {list(shape)}. A LoRA matrix has two or more dimensions: it "
+                "was saved in parts, or while a part of it was elsewhere."
             )
     strange = [name for name in tensors if not _LORA_KEY.search(name) and not _belongs(name, config)]
     if strange:

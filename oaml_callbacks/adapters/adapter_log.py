@@ -13,14 +13,13 @@ from .. import keys
 from ..artifact_sender import ArtifactSender, api_of
 from ..clean_text import error_text, one_line
 from ..values import fit_file_name, shown
-from .adapter_files import WEIGHTS, AdapterError, adapter_files, check_adapter
+from .adapter_files import CONFIG, WEIGHTS, AdapterError, adapter_files, check_weights, read_config, read_object
 from .best_adapter import BestAdapter
 from .end_link import EndLink
 from .facts import CardFacts, adapter_config, adapter_name, card_facts, evaluated_at, main_evaluation
 from .model_card import section_text, write_card
 from .moment import Moment, adapter_in
 from .options import AdapterOptions
-from .safetensors_header import read_header
 from .staging import MAX_STAGED_BYTES, Staged, Staging, digests
 
 if TYPE_CHECKING:
@@ -87,8 +86,10 @@ class AdapterLog:
         self._staging = Staging(Path(run.dir).parent / "adapters", max_bytes=MAX_STAGED_BYTES)
         self._best = BestAdapter(tracker)
         self._best_digest: str | None = None
+        self._best_is_missing = False  # it was not logged, so that `best` is still an older one's name
         self._pending: int | None = None  # the best evaluation's step, whose adapter isn't had yet
-        self._last: tuple[int, Staged] | None = None
+        self._last: Staged | None = None
+        self._last_step: int | None = None  # of this training
         self._waiting: dict[str, tuple[Staged, CardFacts, set[str]]] = {}
         self._saved: dict[int, Path] = {}  # the newest checkpoint of this training
         self._told: set[str] = set()
@@ -97,16 +98,26 @@ class AdapterLog:
 
     # The training's events -----------------------------------------------------------------------------------------
 
+    def begins(self) -> None:
+        """Take note that a training begins at its first step: those of one before it were called the same."""
+        self._best.begins()
+        self._saved = {}
+        self._pending = self._last_step = None
+
     def evaluated(self, moment: Moment, metrics: Mapping[str, Any]) -> None:
         """Take note of an evaluation: is it the best so far?"""
         step = moment.state.global_step
+        checkpoint = self._saved.get(step)
+        if checkpoint is not None:  # saved before it was evaluated: its card lacks the figures
+            self.write_card(moment, checkpoint)
         if not self._best.improves(moment, metrics):
             return
         self._pending = self._best_digest = None
+        self._best_is_missing = True
         if self.options.when not in ("best", "checkpoint"):
             return
-        if step in self._saved:  # a checkpoint that was saved before it was evaluated
-            self._log_checkpoint(moment, self._saved[step])
+        if checkpoint is not None:
+            self._log_checkpoint(moment, checkpoint, step, best=True)
         elif moment.has_adapter:
             self._pending = step
 
@@ -119,7 +130,7 @@ class AdapterLog:
         self.write_card(moment, checkpoint)
         best, self._pending = self._pending == step, None
         if self.options.when == "checkpoint" or (best and self.options.when == "best"):
-            self._log_checkpoint(moment, checkpoint)
+            self._log_checkpoint(moment, checkpoint, step, best=best)
 
     @property
     def is_pending(self) -> bool:
@@ -130,25 +141,27 @@ class AdapterLog:
         """Take note that the model is about to change: what is to be had of it is to be had now."""
         if self._pending is not None:
             step, self._pending = self._pending, None
-            self._log_model(moment, step)
+            self._log_model(moment, step, best=True)
 
     def ended(self, moment: Moment) -> None:
         """Take note that the training has come to its end, with the model that it leaves behind."""
-        state = moment.state
-        best = state.best_model_checkpoint if moment.args.load_best_model_at_end else None
-        step = (state.best_global_step or state.global_step) if best else state.global_step
+        loaded = moment.loaded_checkpoint
+        step = moment.state.global_step if loaded is None else moment.step_of(loaded)
+        if loaded is None:
+            self.goes_on(moment)
+        self._pending = None
         self._best.take_up(moment)
         when = self.options.when
-        nothing = when == "checkpoint" and self._last is None and not self._waiting
+        nothing = when == "checkpoint" and self._last_step is None and not self._waiting
         if when == "best" and self._best.step is None:
             nothing = True
             self._warn("no evaluation says which adapter is the best: the last one is logged")
         if when == "end" or nothing:
-            checkpoint = self._saved.get(step) or (Path(best) if best else None)
+            checkpoint, best = self._saved.get(step) or loaded, self._best.is_at(step)
             if moment.is_sharded and checkpoint is not None:
-                self._log_checkpoint(moment, checkpoint, step=step)
+                self._log_checkpoint(moment, checkpoint, step, best=best)
             else:
-                self._log_model(moment, step)
+                self._log_model(moment, step, best=best)
         if moment.has_adapter:
             self._final = (self._facts(moment, step), adapter_name(moment.model))
         self.flush()
@@ -202,6 +215,7 @@ class AdapterLog:
             self._best,
             exit_code,
             min(LINK_SECONDS, seconds / 2) if arrived else 0.0,
+            is_logged=not self._best_is_missing,
             digest=self._best_digest,
             api=lambda: api_of(self._run),
         )
@@ -226,7 +240,7 @@ class AdapterLog:
 
     # Logging ---------------------------------------------------------------------------------------------------------
 
-    def _log_checkpoint(self, moment: Moment, checkpoint: Path, *, step: int | None = None) -> None:
+    def _log_checkpoint(self, moment: Moment, checkpoint: Path, step: int, *, best: bool) -> None:
         place = moment.adapter_in(checkpoint)
         if not moment.has_adapter:
             self._tell_of_no_adapter()
@@ -234,20 +248,19 @@ class AdapterLog:
             if moment.is_sharded:
                 self._warn(f"{shown(checkpoint)} has no {WEIGHTS}: its adapter isn't logged")
             else:  # saved as a pickle, for one
-                self._log_model(moment, moment.state.global_step if step is None else step)
+                self._log_model(moment, step, best=best)
         else:
             files = {**adapter_files(checkpoint), **adapter_files(place)}
-            at = moment.state.global_step if step is None else step
-            self._log(moment, at, lambda: self._staging.copy(files, f"step-{at}"))
+            self._log(moment, step, lambda: self._staging.copy(files, f"step-{step}"), best=best)
 
-    def _log_model(self, moment: Moment, step: int) -> None:
+    def _log_model(self, moment: Moment, step: int, *, best: bool) -> None:
         """Log the adapter as the model has it now."""
         if not moment.has_adapter:
             self._tell_of_no_adapter()
         elif moment.is_sharded:
             self._warn("the model is sharded: only adapters of its checkpoints can be logged")
         else:
-            self._log(moment, step, lambda: self._save(moment, step))
+            self._log(moment, step, lambda: self._save(moment, step), best=best)
 
     def _save(self, moment: Moment, step: int) -> Staged:
         from ..grounding.model_state import unwrapped
@@ -267,20 +280,18 @@ class AdapterLog:
             shutil.rmtree(place, ignore_errors=True)
             raise
 
-    def _log(self, moment: Moment, step: int, stage: Callable[[], Staged]) -> None:
+    def _log(self, moment: Moment, step: int, stage: Callable[[], Staged], *, best: bool) -> None:
         """Log what `stage` makes. What fails here fails with a warning, and what fails in W&B as the run has it."""
         if moment.dying:
             return
-        best = step == self._best.step
         aliases = {"latest", f"step-{step}"} | ({"best"} if best else set())
-        if self._last is not None and self._last[0] == step and aliases <= self._last[1].aliases:
+        if self._last is not None and self._last_step == step and aliases <= self._last.aliases:
             return
         try:
             staged = stage()
-            last = self._last[1] if self._last is not None else None
-            if last is not None and staged.holds_the_same_as(last):
+            if self._last is not None and staged.holds_the_same_as(self._last):
                 staged.remove()
-                staged = last
+                staged = self._last
             else:
                 self._check(staged)
             facts = self._facts(moment, step)
@@ -290,16 +301,20 @@ class AdapterLog:
         if staged.digest is None and not self._staging.make_room_for(staged, arrived=self._sender.arrived):
             self._let_wait(staged, facts, aliases)
         else:
+            self.flush()  # in their order: a name is its last one's
             self._send(step, staged, facts, aliases)
 
     def _check(self, staged: Staged) -> None:
-        """Refuse what is no adapter; of one that nobody could pull, say so."""
+        """Refuse weights that aren't an adapter's alone, and whole; where nobody could pull one, say so."""
+        config = staged.folder / CONFIG
         try:
-            check_adapter(staged.folder)
+            check_weights(staged.folder / WEIGHTS, read_object(config))
+        except BaseException:
+            staged.remove()
+            raise
+        try:
+            read_config(config)
         except AdapterError as error:
-            if not any("lora_" in name for name in read_header(staged.folder / WEIGHTS)):
-                staged.remove()
-                raise
             self._warn(f"`oaml adapter pull` will not take this adapter: {error}", of="pull")
 
     def _send(self, step: int, staged: Staged, facts: CardFacts, aliases: set[str]) -> None:
@@ -326,9 +341,9 @@ class AdapterLog:
         if self._tracker.connection.write(send):
             staged.digest = artifact.digest
             self._staging.logged(staged, aliases)
-            self._last = (step, staged)
+            self._last, self._last_step = staged, step
             if "best" in aliases:
-                self._best_digest = staged.digest
+                self._best_digest, self._best_is_missing = staged.digest, False
             self.artifact_name = self._full_name()
 
     def _let_wait(self, staged: Staged, facts: CardFacts, aliases: set[str]) -> None:

@@ -35,8 +35,17 @@ class BestAdapter:
         self._ranks = tracker.best.ranks
         self._set = next(iter(self._ranks), None)
         self._value: float | None = None
+        self._is_earlier = False  # of a training before this one
         if self._set is not None:
             self.step = tracker.summary.get(f"best/{self._set}global_step")
+
+    def begins(self) -> None:
+        """Take note that another training begins in the run: its steps are called like those of the one before."""
+        self._is_earlier = self.step is not None
+
+    def is_at(self, step: int) -> bool:
+        """Whether it is this training's evaluation at that step."""
+        return step == self.step and not self._is_earlier
 
     def improves(self, moment: Moment, metrics: Mapping[str, Any]) -> bool:
         """Take note of an evaluation.
@@ -50,21 +59,24 @@ class BestAdapter:
         """
         better = self._by_metric(moment, metrics) if moment.metric is not None else self._by_accuracy(metrics)
         if better:
-            self.step = moment.state.global_step
+            self.step, self._is_earlier = moment.state.global_step, False
             self.accuracy = _accuracy(metrics, moment.metric)
         return better
 
     def take_up(self, moment: Moment) -> None:
         """At a training's end: what is known of the best evaluation from before it was gone on with."""
-        if moment.metric is not None and self.step is None:
-            self.step = moment.state.best_global_step
-        if self.step is not None and self.accuracy is None:
+        state, metric = moment.state, moment.metric
+        if metric is not None and self._value is None and state.best_metric is not None:
+            # What the summary knows is the best by accuracy, which may be another one.
+            found = [int(entry["step"]) for entry in state.log_history if entry.get(metric) == state.best_metric]
+            self.step, self.accuracy = (found[0] if found else state.best_global_step), None
+        if self.step is not None and self.accuracy is None and not self._is_earlier:
             self.accuracy = _accuracy(evaluated_at(moment.state.log_history, self.step), moment.metric)
 
     def _by_metric(self, moment: Moment, metrics: Mapping[str, Any]) -> bool:
         value = metrics.get(moment.metric or "")
-        if value is None or math.isnan(value):
-            return False
+        if value is None or math.isnan(value) or moment.state.global_step == 0:
+            return False  # among what is evaluated before the first step (`eval_on_start`) the Trainer doesn't choose
         known = [best for best in (moment.state.best_metric, self._value) if best is not None]
         greater = bool(moment.args.greater_is_better)
         if not all((value > best) if greater else (value < best) for best in known):

@@ -39,6 +39,7 @@ class EndLink:
         exit_code: int,
         seconds: float,
         *,
+        is_logged: bool,
         digest: str | None,
         api: Callable[[], Any],
     ) -> None:
@@ -49,6 +50,7 @@ class EndLink:
             best: The best evaluation.
             exit_code: How the training ended; 0 finished.
             seconds: How long it may take; 0 where the run isn't on the server.
+            is_logged: Whether the best version is the best evaluation's; else it is an older one's, or there is none.
             digest: W&B's digest of the best version, if it was logged in this part of the training.
             api: Makes W&B's client.
 
@@ -59,12 +61,20 @@ class EndLink:
         if target is None:
             return
         if best.step is None:
-            logger.info("Nothing is linked to %s: no evaluation says which adapter is the best.", target)
+            logger.warning("Nothing is linked to %s: no evaluation says which adapter is the best.", target)
             return
-        if threshold is not None and not (best.accuracy is not None and best.accuracy > threshold):
-            logger.info(
-                "Nothing is linked to %s: the best accuracy, %s, isn't above %s.", target, best.accuracy, threshold
-            )
+        if threshold is not None:
+            if best.accuracy is None:
+                logger.warning("Nothing is linked to %s: the accuracy of the best adapter was not measured.", target)
+                return
+            if not best.accuracy > threshold:
+                told = "Nothing is linked to %s: the best accuracy, %s, isn't above %s."
+                logger.info(told, target, best.accuracy, threshold)
+                return
+        if not is_logged:
+            told = f"Nothing is linked to {target}: the best adapter, of step {best.step}, was not logged"
+            logger.warning("%s.", told)
+            self._raise(told, exit_code)
             return
         reason = self._in_the_way(exit_code, seconds)
         if reason is None:
@@ -77,8 +87,11 @@ class EndLink:
                 return
         self.command = link_command(source, target)
         logger.warning("The best adapter is not linked (%s). Link it with: %s", reason, self.command)
+        self._raise(f"The best adapter is not linked ({reason}). Link it with: {self.command}", exit_code)
+
+    def _raise(self, told: str, exit_code: int) -> None:
         if self._strict and exit_code == 0 and not self._is_trial:
-            raise RegistryError(f"The best adapter is not linked ({reason}). Link it with: {self.command}")
+            raise RegistryError(told)
 
     def _in_the_way(self, exit_code: int, seconds: float) -> str | None:
         if self._is_trial:

@@ -9,15 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-
-@runtime_checkable
-class CardWriter(Protocol):
-    """A callback that writes cards."""
-
-    def on_saved(self, trainer: Any, folder: Path) -> None:
-        """Take note that the Trainer has written to `folder`."""
+from .adapter_events import AdapterEvents
 
 
 def watch_saves(trainer_class: type) -> None:
@@ -40,7 +34,7 @@ def _watched(method: Callable[..., Any]) -> Callable[..., Any]:
             given = kwargs.get("output_dir", args[0] if args else None)
         folder = Path(str(given if given is not None else self.args.output_dir))
         for callback in self.callback_handler.callbacks:
-            if isinstance(callback, CardWriter):
+            if isinstance(callback, AdapterEvents):
                 callback.on_saved(self, folder)
         return result
 

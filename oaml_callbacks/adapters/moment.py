@@ -49,6 +49,17 @@ class Moment:
 
         return Sharding(self.model).synced
 
+    @property
+    def loaded_checkpoint(self) -> Path | None:
+        """At a training's end: the best checkpoint, which the model was loaded from; `None` if it wasn't."""
+        best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        return Path(best) if best else None
+
+    def step_of(self, checkpoint: Path) -> int:
+        """How many steps a checkpoint has. The best evaluation may be a later one, that no checkpoint was saved at."""
+        number = checkpoint.name.rpartition("-")[2]
+        return int(number) if number.isdecimal() else self.state.best_global_step or self.state.global_step
+
     def adapter_in(self, folder: Path) -> Path | None:
         """Where in a folder that was saved the adapter's files are; `None` without one."""
         return adapter_in(folder, adapter_name(self.model))

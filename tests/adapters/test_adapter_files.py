@@ -188,6 +188,12 @@ def test_a_matrix_that_was_saved_in_parts_is_refused(folder: Path) -> None:
         check_adapter(folder)
 
 
+def test_a_matrix_may_have_a_bias(folder: Path) -> None:
+    """PEFT's `lora_bias`."""
+    write_weights(folder, {A: (2, 8), A.replace("lora_A.weight", "lora_B.bias"): (8,)})
+    assert check_adapter(folder).tensors == 2
+
+
 @pytest.mark.parametrize(
     ("name", "config"),
     [

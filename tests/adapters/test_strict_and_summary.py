@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from oaml_callbacks.adapters.adapter_files import CARD
 from oaml_callbacks.adapters.registry import RegistryError
+from oaml_callbacks.run_folder import layout
 from oaml_callbacks.train import TrainingResult
 from oaml_callbacks.train_summary import print_summary, result_as_json
 
@@ -25,6 +27,8 @@ def test_strict_raises_where_the_best_cannot_be_linked(tmp_path: Path) -> None:
             callback.close()
     assert not server.registered
     assert callback.registry_command is not None
+    run = json.loads((tmp_path / "runs" / str(callback.run_id) / layout.RUN).read_text())
+    assert run["registry_command"] == callback.registry_command
 
 
 def test_a_card_is_written_beside_an_adapter_that_a_script_saved_itself(tmp_path: Path) -> None:
