@@ -16,6 +16,8 @@ from oaml_callbacks.testing import read_run
 from .graded import evaluation
 from .loopback import API_KEY, Kind, Loopback, loopback
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 
 @pytest.fixture
 def server(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:

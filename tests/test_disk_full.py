@@ -16,6 +16,8 @@ from .same_run import OFFLINE, Undisturbed, variables
 from .small_training import SAMPLES
 from .warm import Job, Warm
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 TRAIN = "tests.small_training:train_on_a_small_disk"
 FILLED_AT = 6
 PACE_S = 0.3

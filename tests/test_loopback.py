@@ -22,6 +22,8 @@ import pytest
 
 from .loopback import API_KEY, ENTITY, PROJECT, Kind, Loopback, Run, loopback, own_process
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 if TYPE_CHECKING:
     import wandb
 

@@ -14,6 +14,8 @@ from oaml_callbacks.testing import read_run, read_runs
 from .loopback import OwnProcess
 from .same_run import ARRIVE_S, DIES_AT, OFFLINE, Start, Undisturbed, assert_same, only, saved_run, sync
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 
 @pytest.mark.parametrize("checkpoint", [True, "checkpoint-4"], ids=["last", "earlier"])
 def test_offline_and_offline_again(

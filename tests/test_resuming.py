@@ -19,6 +19,8 @@ from oaml_callbacks.testing import read_run
 
 from .loopback import ENTITY, PROJECT, Kind, Loopback
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 Mode = Literal["online", "offline"]
 
 ID = "abcd1234"

@@ -15,7 +15,10 @@ import pytest
 
 from oaml_callbacks.run_lock import NAME, RunLock, is_locked
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+pytestmark = [
+    pytest.mark.newest_only,
+    pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks"),
+]
 
 HOLDS = """
 import sys

@@ -17,6 +17,8 @@ from oaml_callbacks.testing import offline_wandb, read_run
 
 from .loopback import Loopback, loopback
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 if TYPE_CHECKING:
     import wandb
 

@@ -16,6 +16,8 @@ from oaml_callbacks.transaction_log import TransactionLog, write_transaction_log
 from .loopback import Loopback, loopback
 from .run_parts import ROWS, RUN, part, records, rewinds_to, steps, write_parts
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

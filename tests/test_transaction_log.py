@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from oaml_callbacks.testing import offline_wandb, read_run
 from oaml_callbacks.transaction_log import BLOCK_BYTES, FILE_HEADER, TransactionLog, write_transaction_log
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 HEADER = 7
 """Bytes of a chunk's header, and of the file's."""
 

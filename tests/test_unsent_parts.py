@@ -10,6 +10,8 @@ from oaml_callbacks.sync import UNSENT, has_hole, unsent_parts
 
 from .run_parts import RUN, part, rewinds_to, steps, tells, write_parts
 
+pytestmark = pytest.mark.newest_only  # of other packages it is about wandb alone
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
