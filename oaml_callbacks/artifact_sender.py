@@ -47,6 +47,8 @@ class ArtifactSender:
         self._sent: dict[str, int] = {}
         self._due: tuple[str, str, int] | None = None
         self._tidying: threading.Thread | None = None
+        self._lock = threading.Lock()  # of `_tidying`, and of
+        self._again = False
 
     def send(self, artifact: wandb.Artifact, *, aliases: Sequence[str] = (), keep: int | None = None) -> None:
         """Log the artifact, which can't be changed from then on.
@@ -72,20 +74,31 @@ class ArtifactSender:
 
     def tidy(self) -> None:
         """Delete in a thread what became too old, as [`send`] does; also after the run's end, when all has arrived."""
-        if self._due is not None and (self._tidying is None or not self._tidying.is_alive()):
-            self._tidying = threading.Thread(target=self._tidy, args=self._due, name="oaml-artifacts", daemon=True)
-            self._tidying.start()
+        with self._lock:
+            self._again = self._due is not None
+            if self._again and self._tidying is None:
+                self._tidying = threading.Thread(target=self._tidy, name="oaml-artifacts", daemon=True)
+                self._tidying.start()
 
     def wait(self, seconds: float = FINISH_SECONDS) -> None:
         """Wait until old versions are deleted, but for `seconds` at most. To be called before the run is finished."""
-        if self._tidying is not None:
-            self._tidying.join(seconds)
+        tidying = self._tidying
+        if tidying is not None:
+            tidying.join(seconds)
 
-    def _tidy(self, name: str, type_name: str, keep: int) -> None:
-        try:
-            self._delete_old(name, type_name, keep)
-        except Exception as error:  # noqa: BLE001 - tidying up; what isn't deleted now is after the next evaluation
-            logger.debug("Old versions of %s were not deleted: %s", name, error_text(error))
+    def _tidy(self) -> None:
+        """Until nothing is due: what comes while old versions are deleted makes others old."""
+        while True:
+            with self._lock:
+                if not self._again or self._due is None:
+                    self._tidying = None
+                    return
+                self._again = False
+                name, type_name, keep = self._due
+            try:
+                self._delete_old(name, type_name, keep)
+            except Exception as error:  # noqa: BLE001 - tidying up; what isn't deleted now is after the next evaluation
+                logger.debug("Old versions of %s were not deleted: %s", name, error_text(error))
 
     def _delete_old(self, name: str, type_name: str, keep: int) -> None:
         run = self._run
