@@ -77,8 +77,9 @@ class ArtifactSender:
         with self._lock:
             self._again = self._due is not None
             if self._again and self._tidying is None:
-                self._tidying = threading.Thread(target=self._tidy, name="oaml-artifacts", daemon=True)
-                self._tidying.start()
+                thread = threading.Thread(target=self._tidy, name="oaml-artifacts", daemon=True)
+                thread.start()  # which raises where there can be no more threads
+                self._tidying = thread
 
     def wait(self, seconds: float = FINISH_SECONDS) -> None:
         """Wait until old versions are deleted, but for `seconds` at most. To be called before the run is finished."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 
-def duration(seconds: float) -> str:
-    """`8.2 s`, `86 s`, `12 min`, `3 h 05 min`."""
+def duration(seconds: float | None) -> str:
+    """`8.2 s`, `86 s`, `12 min`, `3 h 05 min`; a dash where that isn't known."""
+    if seconds is None:
+        return "\N{EN DASH}"
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)

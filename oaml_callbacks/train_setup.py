@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import keys
 from .config import ConfigError, RunConfig
+from .opening import is_installed
 from .suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def check_possible(config: RunConfig, *, wandb: bool) -> None:
             f"model.load_in_4bit: 4-bit weights need a CUDA GPU and bitsandbytes; there is no {lacks}. "
             "Train on unquantised weights with model.load_in_4bit=false"
         )
-    if (wandb or "wandb" in report_to(config, wandb=wandb)) and find_spec("wandb") is None:
+    if (wandb or "wandb" in report_to(config, wandb=wandb)) and not is_installed():
         problems.append("W&B is asked for, but wandb isn't installed: pip install 'oaml-callbacks[wandb]'")
     if problems:
         raise ConfigError("\n".join(problems))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..bounded import in_time
+from ..bounded import NoAnswer, in_time
 from ..clean_text import error_text
 from ..errors import UserError
 from ..typed_command import command
@@ -108,6 +108,8 @@ def link(
     deadline = time.monotonic() + timeout
     try:
         return in_time(lambda: _link(source, path, deadline, digest, api), timeout)
+    except NoAnswer as error:
+        raise RegistryError(f"{source} is not linked to {path}: {error}") from None
     except Exception as error:
         raise RegistryError(f"{source} is not linked to {path}: {error_text(error)}") from error
 

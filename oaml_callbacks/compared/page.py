@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..clean_text import one_line
+from ..durations import duration
 from ..reports.one_page import esc, link, one_page, write_one_page
 from . import wording
 from .comparison import SIGNIFICANT, Comparison, Pair, Side
@@ -189,7 +190,7 @@ def _costs(found: Comparison) -> str:
     rows = [
         [
             _head(side.label),
-            _number(wording.seconds(side.run.seconds)),
+            _number(duration(side.run.seconds)),
             _number(wording.count(side.run.steps)),
             _number(wording.count(side.run.samples_seen)),
             _number(wording.count(side.run.total_flos)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..clean_text import cut, one_line
+from ..durations import duration
 from . import wording
 from .comparison import Comparison, Pair
 
@@ -159,7 +160,7 @@ def _costs(found: Comparison) -> Table:
         table.add_row(
             side.label,
             _escaped(one_line(run.id)),
-            wording.seconds(run.seconds),
+            duration(run.seconds),
             wording.count(run.steps),
             wording.count(run.samples_seen),
             wording.count(run.total_flos),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..clean_text import cut, one_line
-from ..durations import duration
 from .comparison import Comparison, Pair, Side, spelled_p
 from .runs import Answer
 
@@ -35,11 +34,6 @@ def flips(counts: tuple[int, int] | None) -> str:
 def span(low: float, high: float, *, signs: bool = False) -> str:
     """`0.872 to 0.963`."""
     return f"{signed(low)} to {signed(high)}" if signs else f"{low:.3f} to {high:.3f}"
-
-
-def seconds(value: float | None) -> str:
-    """As [`duration`] has it."""
-    return NOTHING if value is None else duration(value)
 
 
 def count(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..compared.runs import ACCURACY, DISTANCE, RunEvaluation
+from ..durations import duration
 from . import chart as chart_parts
 from . import gallery as gallery_parts
 from . import words
@@ -191,7 +192,7 @@ def _row(content: Content, shown: RunShown, split: str) -> str:
     return (
         f'<tr{first}><th scope="row">{key if len(content.runs) > 1 else ""}{esc(shown.name)}'
         f"<small>{esc(settings)}</small>{mark}</th>{told}"
-        f"<td class=end>{chip}<small>{esc(words.took(run.seconds))}</small></td></tr>"
+        f"<td class=end>{chip}<small>{esc(duration(run.seconds))}</small></td></tr>"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..compared.runs import ACCURACY, DISTANCE
+from ..durations import duration
 from . import markdown, panels, words
 from .content import HIGH, LOW, PARSED, SAMPLES, Content, ReportError, RunShown, place_of
 from .wandb_access import TIMEOUT, asked, modules, require_account
@@ -215,7 +216,7 @@ def _table(content: Content, split: str) -> str:
                 words.whole(metrics.get(SAMPLES)),
                 words.percent(base.metrics.get(ACCURACY) if base else None),
                 f"{words.percent(best.metrics.get(ACCURACY))} at {words.whole(best.step)}" if best else words.NONE,
-                f"{markdown.plain(shown.state[0])}, {words.took(shown.run.seconds)}",
+                f"{markdown.plain(shown.state[0])}, {duration(shown.run.seconds)}",
             ]
         )
     return markdown.table(head, rows)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..durations import duration
-
 NONE = "–"  # noqa: RUF001  # an en dash marks an empty cell
 LIVE = ("training", "evaluating")
 
@@ -39,11 +37,6 @@ def decimals(value: float | None) -> str:
 def whole(value: float | None) -> str:
     """A count: `1,280`."""
     return NONE if value is None else f"{value:,.0f}"
-
-
-def took(seconds: float | None) -> str:
-    """How long something took, as [`duration`] has it."""
-    return NONE if seconds is None else duration(seconds)
 
 
 def day(seconds: float | None) -> str:

@@ -78,7 +78,7 @@ def make_sweep(config: Path, overrides: Sequence[str] = (), options: SweepOption
     """
     options = options or SweepOptions()
     read = load_config(config, overrides)
-    fixed = {override.partition("=")[0].strip() for override in overrides}
+    fixed = {full_name(override.partition("=")[0].strip()) for override in overrides}
     searched = _searched(read, options, fixed)
     text = _text(config, overrides, read, options, searched)
     checked = _checked(text)

@@ -28,7 +28,7 @@ MAX_ROOMY = 6
 """Of more, what mattered is written smaller."""
 MAX_NAME = 28
 """Characters of a name; longer ones end in dots."""
-LINE = 150
+MAX_ACROSS = 150
 """Characters that fit side by side above the axes."""
 
 _INK, _FAINT, _LINE, _BEST, _FAILED = "#222222", "#6b6b6b", "#d0d0d0", "#0b6e4f", "#c1121f"
@@ -285,7 +285,7 @@ def _draw_parallel(
     ruler = Ruler.of_numbers(*objective.window(told), log=False)
     rulers = [*(Ruler.of(dimension, told) for dimension in dimensions), ruler]
     short = short_names([each.name for each in dimensions])
-    room = LINE // len(rulers)
+    room = MAX_ACROSS // len(rulers)
     labels = [*(short[each.name] for each in dimensions), objective.name]
     # Long names take turns in two rows; then each has the room of two axes.
     rows = 1 if all(len(label) < room for label in labels) else 2

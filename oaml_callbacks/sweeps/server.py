@@ -86,7 +86,7 @@ def create_sweep(
         whose, where = os.environ.get("WANDB_ENTITY", entity or ""), os.environ.get("WANDB_PROJECT", project)
         if not _ID.fullmatch(name) or not all(_PLACE.fullmatch(part) for part in (whose, where)):
             raise SweepError(
-                f"the server has put it where no agent can be sent: {one_line(f'{whose}/{where}/{name}')}"
+                f"the server has put the sweep where no agent can be sent: {one_line(f'{whose}/{where}/{name}')}"
             )
         return ServerSweep(whose, where, name, "PENDING", _url(whose, where, name))
 
@@ -150,6 +150,8 @@ def _in_time(ask: Callable[[], T], seconds: float, failed: str) -> T:
     try:
         with redirect_stdout(StringIO()):  # W&B prints there what is told by us
             return in_time(ask, seconds)
+    except SweepError:
+        raise
     except Exception as error:
         raise _in_a_sentence(error, failed) from error
 

@@ -174,7 +174,7 @@ def _table(result: SearchResult) -> Table:
         if is_accuracy:
             cells.append(_interval(trial, result.metric) or _NOTHING)
         cells.append(_figure(trial.figure(result.metric, "grounding_distance")))
-        cells.append(duration(trial.seconds) if trial.seconds is not None else _NOTHING)
+        cells.append(duration(trial.seconds))
         cells.append(_state(trial))
         table.add_row(*cells)
     return table

@@ -102,8 +102,9 @@ def test_overrides_become_part_of_the_command() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_fixed_for_all_trials_is_not_searched() -> None:
-    found = parameters(made("training.max_steps=20", "lora.r=4"))
+@pytest.mark.parametrize("rank", ["lora.r=4", "r=4"])
+def test_what_is_fixed_for_all_trials_is_not_searched(rank: str) -> None:
+    found = parameters(made("training.max_steps=20", rank))
     assert not {"training.max_steps", "lora.r"} & set(found)
     assert {"training.learning_rate", "lora.lora_alpha"} <= set(found)
 
