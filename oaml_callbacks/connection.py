@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from .clean_text import error_text
 from .core_log import CORE_LOG, CoreLog, UploadEvent
 from .disk import is_full
+from .on_server import last_row
 from .opening import Limits, Opening, first_line, let_go, open_run, why_not_asked
 from .run_lock import RunLock
 from .secrets import redacted_text
 from .service import end_service, finish_run
-from .sync import send, sync_command, write_unsent
+from .sync import send, sync_command, unsent_parts, write_unsent
 from .values import shown
 
 if TYPE_CHECKING:
@@ -370,8 +371,11 @@ class RunConnection:
     def _send_rest(self, run: wandb.Run, seconds: float) -> None:
         """What the server lacks: send it, if there is time and hope, else say how it is sent."""
         assert self.folder is not None
-        self.unsent = [*self._earlier, *_unsent_part(self.folder, self._log)]
-        if seconds > 0 and send(self.unsent, seconds):
+        deadline = time.monotonic() + seconds
+        earlier = self._earlier_parts(run, seconds) if seconds > 0 else None
+        self.unsent = [*(self._earlier if earlier is None else earlier), *_unsent_part(self.folder, self._log)]
+        left = deadline - time.monotonic()
+        if earlier is not None and left > 0 and send(self.unsent, left):
             self.unsent = []
             logger.info("W&B's server is back: the run %s has been sent to it.", run.id)
             return
@@ -384,6 +388,16 @@ class RunConnection:
         )
         if self.strict:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
+
+    def _earlier_parts(self, run: wandb.Run, seconds: float) -> list[Path] | None:
+        """What the server lacks of earlier parts: more may have arrived of them than was known when this one began."""
+        if not self._earlier:
+            return []
+        found = last_row(run.id, entity=run.entity, project=run.project, seconds=seconds)
+        if isinstance(found, str):
+            return None
+        folders = [part.parent if part.suffix == ".wandb" else part for part in self._earlier]
+        return unsent_parts(folders, -1 if found is None else found.step)
 
 
 def _is_gone(error: Exception) -> bool:

@@ -11,8 +11,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from .bounded import NoAnswer, in_time
-from .clean_text import error_text
+from .on_server import LastRow, last_row
 from .run_lock import is_locked
 from .saved_run import ResumePlan, SavedRun, plan_resume
 from .sync import has_hole, send, unsent_parts
@@ -21,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 SEND_SHARE = 0.7
 """Share of the time that sending earlier parts may take; in the rest the server is asked what has come of it."""
-
-ASK_SECONDS = 10.0
-"""How long the server may take to say how far a run has come."""
 
 _TIME = "????????_??????"
 """When a run was opened, as W&B writes it into its folder's name."""
@@ -46,14 +42,6 @@ class Going:
     earlier: Sequence[Path] = ()
 
 
-@dataclass(frozen=True)
-class _Last:
-    """A run's last row."""
-
-    step: int
-    global_step: float | None = None
-
-
 def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offline: bool, seconds: float) -> Going:
     """Find out how a resumed training goes on with its run.
 
@@ -74,7 +62,7 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
         return Going(None, plan_resume(saved, history, -1))
     if offline:
         return _from_files(saved, history, folders)
-    found = _asked(saved, min(ASK_SECONDS, seconds))
+    found = _asked(saved, deadline)
     if found is None and saved.online:
         logger.warning(
             "The W&B run %s of this checkpoint was deleted on the server, or whose key this is may not see it. The "
@@ -98,13 +86,13 @@ def how_to_go_on(saved: SavedRun, history: Sequence[Mapping[str, Any]], *, offli
 
 
 def _completed(
-    saved: SavedRun, folders: Sequence[Path], found: _Last | None, deadline: float
-) -> tuple[_Last | str | None, int]:
+    saved: SavedRun, folders: Sequence[Path], found: LastRow | None, deadline: float
+) -> tuple[LastRow | str | None, int]:
     """Send to the server what it lacks of the run and is here.
 
     Returns:
-        What it has then, as [`_asked`] tells it, and the last row that it is known to have: what could not be sent in
-        time may have been sent in part.
+        What it has then, as [`last_row`] tells it, and the last row that it is known to have: what could not be sent
+        in time may have been sent in part.
     """
     there = found.step if found is not None else -1
     if found is not None and found.step >= saved.step - 1 and not has_hole(folders):
@@ -115,8 +103,8 @@ def _completed(
         return found, there
     left = deadline - time.monotonic()
     sent = send(parts, left * SEND_SHARE)
-    now = _asked(saved, min(ASK_SECONDS, max(0.0, deadline - time.monotonic())))
-    there = now.step if isinstance(now, _Last) else there
+    now = _asked(saved, deadline)
+    there = now.step if isinstance(now, LastRow) else there
     return (now if sent else "an earlier part of the run could not be sent"), there
 
 
@@ -147,16 +135,16 @@ def _from_files(
     )
 
 
-def _last_row(folders: Sequence[Path]) -> _Last | None:
+def _last_row(folders: Sequence[Path]) -> LastRow | None:
     """The last row in the newest file that has one; `None` if this machine has none of the run's files."""
     for folder in reversed(folders):
         for path in folder.glob("run-*.wandb"):
             last = None
             for row in _rows(path):
-                last = _Last(int(row["_step"]), row.get("train/global_step"))
+                last = LastRow(int(row["_step"]), row.get("train/global_step"))
             if last is not None:
                 return last
-    return _Last(-1) if folders else None
+    return LastRow(-1) if folders else None
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -168,24 +156,6 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         logger.debug("%s can't be read: %s", path, error)
 
 
-def _asked(saved: SavedRun, seconds: float) -> _Last | str | None:
-    """What the server has of the run; `None` if it hasn't the run; why it doesn't answer, as text."""
-    try:
-        return in_time(lambda: _ask(saved, seconds), seconds)
-    except NoAnswer as error:
-        return str(error)
-
-
-def _ask(saved: SavedRun, seconds: float) -> _Last | str | None:
-    import wandb
-
-    path = "/".join(part for part in (saved.entity, saved.project, saved.run_id) if part)
-    try:
-        run = wandb.Api(timeout=max(1, int(seconds / 2))).run(path)
-        step = run.lastHistoryStep
-        summary: Any = run.summary  # has no types
-        reached = summary.get("train/global_step")
-    except Exception as error:  # noqa: BLE001 - whatever W&B fails at, the training goes on
-        # So wandb says that there is no such run: in a ValueError, or since 0.31 in a CommError.
-        return None if "ould not find run" in str(error) else error_text(error)
-    return _Last(-1 if step is None else int(step), reached if isinstance(reached, (int, float)) else None)
+def _asked(saved: SavedRun, deadline: float) -> LastRow | str | None:
+    left = deadline - time.monotonic()
+    return last_row(saved.run_id, entity=saved.entity, project=saved.project, seconds=left)

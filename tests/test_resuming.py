@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import wandb
 
-from oaml_callbacks import resuming, service
+from oaml_callbacks import on_server, service
 from oaml_callbacks.resuming import Going, how_to_go_on, run_folders
 from oaml_callbacks.run_lock import RunLock
 from oaml_callbacks.saved_run import ResumePlan, SavedRun, as_row
@@ -162,7 +162,7 @@ def test_what_cannot_be_sent_is_kept(server: Loopback) -> None:
 
 def test_it_takes_no_longer_than_it_may(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sending and asking again have what is left of the time, not each their own."""
-    monkeypatch.setattr(resuming, "ASK_SECONDS", 60.0)
+    monkeypatch.setattr(on_server, "ASK_SECONDS", 60.0)
     folder = written(4, mode="offline")
     server.fault("hang", where="Run", after=1)  # after it has said that it hasn't the run
     begun = time.monotonic()

@@ -10,6 +10,7 @@ import pytest
 import wandb
 
 from oaml_callbacks import WandbLogger, opening
+from oaml_callbacks.connection import RunConnection
 from oaml_callbacks.opening import Limits, Opening, is_offline, open_run
 from oaml_callbacks.resuming import run_folders
 from oaml_callbacks.run_lock import is_locked
@@ -172,3 +173,34 @@ def test_a_project_whose_name_sounds_like_a_failure_is_sent(
     assert send(tracker.connection.unsent, 60)
     (run,) = server.runs.values()
     assert len(run.history) == 1
+
+
+@pytest.mark.parametrize("arrived", [0, 2, 3])
+def test_an_earlier_part_is_not_sent_twice(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrived: int
+) -> None:
+    """It was sent when the training began, and nobody could say whether it had arrived."""
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    earlier = _part(3)
+    if arrived:
+        with wandb.init(id="abcd1234") as run:
+            for row in range(arrived):
+                run.log({"row": row})
+    connection = RunConnection()
+    connection.open(
+        Opening({}, "abcd1234", resume="rewind", last_kept=2, unreachable="it didn't say", earlier=[earlier])
+    )
+    connection.write(lambda run: run.log({"row": 3}))
+    assert connection.state == "offline"
+    connection.finish(0)
+    assert connection.sync_command is None
+    assert [(row["_step"], row["row"]) for row in server.runs["abcd1234"].history] == [(row, row) for row in range(4)]
+
+
+def _part(rows: int) -> Path:
+    with wandb.init(id="abcd1234", mode="offline") as run:
+        for row in range(rows):
+            run.log({"row": row})
+        folder = Path(run.dir).parent
+    wandb.teardown()  # the service closes a run's file a moment after finish() has returned
+    return folder
