@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 
 from .clean_text import one_line
 from .cli_common import AsJson, Debug, busy, fail, print_json, sub_app, told_errors, wandb_quiet
+from .interrupts import sigterm_interrupts
 
 if TYPE_CHECKING:
     from .adapters.adapter_files import AdapterFacts
@@ -103,7 +102,7 @@ def pull(  # noqa: PLR0917  # called by typer alone
     debug: Debug = False,
 ) -> None:
     """Fetch an adapter; see `PULL_HELP`."""
-    with _told_errors(debug), _terminated_as_interrupted(), wandb_quiet(), _progress() as begun:
+    with _told_errors(debug), sigterm_interrupts(), wandb_quiet(), _progress() as begun:
         from .adapters.pull import pull_adapter
 
         pulled = pull_adapter(name, to, base=base, overwrite=overwrite, timeout=timeout, begun=begun)
@@ -179,19 +178,6 @@ def _told_errors(debug: bool) -> Iterator[None]:
             if debug:
                 raise
             fail(str(error), 1)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: what is half written is deleted."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -68,6 +68,22 @@ class Answer:
     outcome: str | None = None
     picture: str | None = None
 
+    @property
+    def miss(self) -> str:
+        """In words how it is wrong, as the viewer says it; empty where it is right."""
+        if self.correct:
+            return ""
+        return _MISSES.get(self.outcome or "", "elsewhere" if self.readable else "unreadable")
+
+
+_MISSES = {
+    "near": "near miss",
+    "wrong_side": "wrong side",
+    "elsewhere": "elsewhere",
+    "unreadable": "unreadable",
+    "no_place": "no place named",
+}
+
 
 @dataclass(frozen=True)
 class RunEvaluation:

@@ -76,8 +76,7 @@ def verdict_on(answer: Answer) -> str:
     """How an answer ended, and how far off it is."""
     if answer.correct:
         return "right"
-    how = (answer.outcome or ("elsewhere" if answer.readable else "unreadable")).replace("_", " ")
-    return how if answer.distance is None else f"{how}, {answer.distance:.3f} off"
+    return answer.miss if answer.distance is None else f"{answer.miss}, {answer.distance:.3f} off"
 
 
 def setting(value: Any) -> str:

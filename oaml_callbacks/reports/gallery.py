@@ -49,14 +49,7 @@ STYLE = """
 
 _CROSS = "M -11 0 H -3 M 3 0 H 11 M 0 -11 V -3 M 0 3 V 11 M 6.5 0 A 6.5 6.5 0 1 1 -6.5 0 A 6.5 6.5 0 1 1 6.5 0"
 _RING = "M 5 0 A 5 5 0 1 1 -5 0 A 5 5 0 1 1 5 0"
-_OUTCOMES = {
-    "correct": ("hit", "right"),
-    "near": ("near miss", "wrong"),
-    "wrong_side": ("wrong side", "wrong"),
-    "elsewhere": ("miss", "wrong"),
-    "unreadable": ("unreadable", "unreadable"),
-    "no_place": ("no place named", "unreadable"),
-}
+_PLACELESS = ("unreadable", "no_place")
 
 
 @dataclass(frozen=True)
@@ -142,7 +135,8 @@ def picture_address(run: ReadRun, answer: Answer, side: int) -> str | None:
 
 
 def _shot(answer: Answer, picture: str) -> str:
-    word, kind = _OUTCOMES.get(answer.outcome or "", ("hit", "right") if answer.correct else ("miss", "wrong"))
+    word = answer.miss or "hit"
+    kind = "right" if answer.correct else "unreadable" if answer.outcome in _PLACELESS else "wrong"
     asked = cut(answer.instruction, MAX_ANSWER) or answer.id
     if answer.distance and not answer.correct:
         word += f", {words.decimals(answer.distance)} away"

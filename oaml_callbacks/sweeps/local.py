@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig, load_config
+from ..interrupts import sigterm_interrupts
 from ..values import fit_file_name
 from .check import MANY_TRIALS
 from .metrics import is_in_history
@@ -94,7 +92,7 @@ def run_local(
         )
         own_values = space.suggestions(_own_values(space, config)) if own and sweep.method == "bayes" else {}
         search = Search(sweep, metric, space, study, settings, runner=runner, seed=seed, own=own_values)
-        with _sigterm_interrupts():
+        with sigterm_interrupts():
             search.run(count, console)
         return search.result()
 
@@ -174,20 +172,3 @@ def _trainers_default(key: str) -> Any:
     defaults = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     value = defaults.get(key)
     return value if isinstance(value, (bool, int, float, str)) else None
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end a search as Ctrl-C does: on a cluster it says that the time is over."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
