@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -18,7 +18,7 @@ from .opening import Limits, Opening, first_line, let_go, open_run, why_not_aske
 from .run_lock import RunLock
 from .secrets import redacted_text
 from .service import end_service, finish_run
-from .sync import send, sync_command, unsent_parts, write_unsent
+from .sync import rest, send, sync_command
 from .values import shown
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ END_SHARE = 0.5
 
 SEND_SHARE = 0.8
 """Share of it after which nothing is sent any more; the rest is for the process's exit."""
+
+TRY_SHARE = 0.8
+"""Share of what is left until then that sending may take; in the rest the server is asked what has come of it."""
 
 CLOSE_SECONDS = 1.5
 """How long the run's file may take to be closed after the run's end; by then it has been written in any case."""
@@ -107,6 +110,7 @@ class RunConnection:
         self._trouble: tuple[str, float] | None = None  # why rows don't arrive, and since when
         self._refused: str | None = None  # why something that is no row won't be sent, such as an artifact
         self._gave_up = self._by_fault = False
+        self._numbers_anew = False  # the run's rows, whatever a run of its id has on the server
         self._failed_run: wandb.Run | None = None
         self._earlier: list[Path] = []
         self._told: set[str] = set()
@@ -170,6 +174,7 @@ class RunConnection:
         self.folder = Path(run.dir).parent
         self.state = "offline" if run.offline else "online"
         self._earlier = list(opening.earlier)
+        self._numbers_anew = run.offline and opening.run_id is None  # the id is the user's
         if owned:
             self._run_lock = RunLock(self.folder)
         if self.state == "online":
@@ -372,13 +377,14 @@ class RunConnection:
         """What the server lacks: send it, if there is time and hope, else say how it is sent."""
         assert self.folder is not None
         deadline = time.monotonic() + seconds
-        earlier = self._earlier_parts(run, seconds) if seconds > 0 else None
-        self.unsent = [*(self._earlier if earlier is None else earlier), *_unsent_part(self.folder, self._log)]
-        left = deadline - time.monotonic()
-        if earlier is not None and left > 0 and send(self.unsent, left):
+        there = self._last_there(run, deadline)
+        self.unsent = rest(self._earlier, self.folder, self._log, there)
+        if there is not None and send(self.unsent, (deadline - time.monotonic()) * TRY_SHARE):
             self.unsent = []
             logger.info("W&B's server is back: the run %s has been sent to it.", run.id)
             return
+        if there is not None:  # some of it may have arrived all the same
+            self.unsent = rest(self._earlier, self.folder, self._log, self._last_there(run, deadline))
         logger.warning(
             "The W&B run %s is not on the server as a whole%s. Every row of it is in %s. Send it with: %s",
             run.id,
@@ -389,15 +395,13 @@ class RunConnection:
         if self.strict:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
 
-    def _earlier_parts(self, run: wandb.Run, seconds: float) -> list[Path] | None:
-        """What the server lacks of earlier parts: more may have arrived of them than was known when this one began."""
-        if not self._earlier:
-            return []
-        found = last_row(run.id, entity=run.entity, project=run.project, seconds=seconds)
+    def _last_there(self, run: wandb.Run, deadline: float) -> int | None:
+        """W&B's step of the last row that the server has, -1 if it has none; `None` where it can't be asked."""
+        left = deadline - time.monotonic()
+        found = last_row(run.id, entity=run.entity, project=run.project, seconds=left) if left > 0 else ""
         if isinstance(found, str):
             return None
-        folders = [part.parent if part.suffix == ".wandb" else part for part in self._earlier]
-        return unsent_parts(folders, -1 if found is None else found.step)
+        return -1 if found is None or self._numbers_anew else found.step
 
 
 def _is_gone(error: Exception) -> bool:
@@ -419,14 +423,3 @@ def _was_torn_down(run: wandb.Run) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
         return _is_torn_down(error) or _is_gone(error)
     return False
-
-
-def _unsent_part(folder: Path, log: CoreLog | None) -> Sequence[Path]:
-    if log is None or (not log.arrived and log.is_sure):
-        return [folder]
-    try:
-        part = write_unsent(folder, log.arrived, is_sure=log.is_sure)
-    except (OSError, ValueError) as error:
-        logger.debug("The unsent rows have no file of their own: %s", error)
-        return [folder]
-    return [part] if part is not None else []

@@ -108,16 +108,42 @@ def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
         if any(folder.glob("*.wandb.synced")):
             continue
         try:
-            if log.has_hole:
-                part = write_unsent(folder, log.arrived, is_sure=log.is_sure)
-            else:  # the server itself has said it, where it could be asked
-                part = write_unsent(folder, log.arrived, is_sure=log.is_sure or last >= 0, last=last)
+            part = _lacking(folder, log, last)
         except (OSError, ValueError) as error:
             logger.debug("%s can't be read: %s", folder, error)
             continue
         if part is not None:
             parts.append(part)
     return parts
+
+
+def rest(earlier: Sequence[Path], folder: Path, log: CoreLog | None, last: int | None) -> list[Path]:
+    """What the server lacks of a run that has ended.
+
+    Args:
+        earlier: Parts of the run that were written before, and might not have arrived then.
+        folder: The run's folder.
+        log: What its service told.
+        last: W&B's step of the last row on the server, -1 if it has none; `None` if it could not be asked.
+    """
+    if last is not None:  # more may have arrived of them than was known when this part began
+        earlier = unsent_parts([part.parent if part.suffix == ".wandb" else part for part in earlier], last)
+    there = -1 if last is None else last
+    if log is None or (not log.arrived and log.is_sure and there < 0):
+        return [*earlier, folder]
+    try:
+        own = _lacking(folder, log, there)
+    except (OSError, ValueError) as error:
+        logger.debug("The unsent rows have no file of their own: %s", error)
+        own = folder
+    return [*earlier, *([own] if own is not None else [])]
+
+
+def _lacking(folder: Path, log: CoreLog, last: int) -> Path | None:
+    if log.has_hole:
+        return write_unsent(folder, log.arrived, is_sure=log.is_sure)
+    # The server itself has said it, where it could be asked.
+    return write_unsent(folder, log.arrived, is_sure=log.is_sure or last >= 0, last=last)
 
 
 def has_hole(folders: Sequence[Path]) -> bool:

@@ -190,7 +190,7 @@ def test_an_earlier_part_is_not_sent_twice(
     connection.open(
         Opening({}, "abcd1234", resume="rewind", last_kept=2, unreachable="it didn't say", earlier=[earlier])
     )
-    connection.write(lambda run: run.log({"row": 3}))
+    connection.log({"row": 3})
     assert connection.state == "offline"
     connection.finish(0)
     assert connection.sync_command is None
@@ -204,3 +204,45 @@ def _part(rows: int) -> Path:
         folder = Path(run.dir).parent
     wandb.teardown()  # the service closes a run's file a moment after finish() has returned
     return folder
+
+
+def test_a_try_that_was_cut_off_is_not_in_the_command(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has arrived with it is left out of what is to be sent by hand."""
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    server.fault("403", where="UpsertBucket", count=1)
+    connection = RunConnection(finish_timeout=40)
+    connection.open(Opening({}, "abcd1234"))
+    assert connection.state == "offline"
+    for row in range(3):
+        connection.log({"row": row})
+    server.fault("drop", where="file_stream", after=1, count=1)  # before it numbers about the machine are sent
+    server.fault("404", where="file_stream", after=1)
+    connection.finish(0)
+    assert [row["_step"] for row in server.runs["abcd1234"].history] == list(range(3))
+    assert connection.sync_command is not None
+    server.mend()
+    assert send(connection.unsent, 60)
+    assert [row["_step"] for row in server.runs["abcd1234"].history] == list(range(3))
+
+
+def test_the_rows_of_a_run_by_a_users_own_id_are_not_taken_for_others(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline they are numbered from 0 whatever the server has, and are not there because such numbers are."""
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    with wandb.init(id="mine") as run:
+        run.log({"row": 0})
+        run.log({"row": 1})
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    monkeypatch.setenv("WANDB_RESUME", "allow")
+    server.fault("403", where="UpsertBucket", count=1)
+    connection = RunConnection()
+    connection.open(Opening.of({}, None, beside=False))
+    assert connection.state == "offline"
+    connection.log({"row": 2})
+    connection.finish(0)
+    assert connection.sync_command is None
+    assert [row["row"] for row in server.runs["mine"].history] == [0, 1, 2]
