@@ -7,6 +7,7 @@ from typing import Any
 
 from .bounded import NoAnswer, in_time
 from .clean_text import error_text
+from .opening import has_key
 
 ASK_SECONDS = 10.0
 """How long the server may take to say it."""
@@ -45,6 +46,8 @@ def last_row(run_id: str, *, entity: str | None, project: str | None, seconds: f
 def _ask(path: str, seconds: float) -> LastRow | str | None:
     import wandb
 
+    if not has_key():  # else wandb asks for one
+        return "there is no API key"
     try:
         run = wandb.Api(timeout=max(1, int(seconds / 2))).run(path)
         step = run.lastHistoryStep
