@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig, load_config
-from ..interrupts import sigterm_interrupts
 from ..values import fit_file_name
 from .check import MANY_TRIALS
 from .metrics import is_in_history
@@ -92,8 +91,7 @@ def run_local(
         )
         own_values = space.suggestions(_own_values(space, config)) if own and sweep.method == "bayes" else {}
         search = Search(sweep, metric, space, study, settings, runner=runner, seed=seed, own=own_values)
-        with sigterm_interrupts():
-            search.run(count, console)
+        search.run(count, console)
         return search.result()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..durations import duration
+from ..interrupts import Interrupts
 from ..train import newest_checkpoint
 from ..values import shown
 from .guard import take_lock
@@ -70,17 +71,19 @@ class Search:
         self.settings, self._runner, self._seed = settings, runner, seed
         self._own = dict(own)
         self._failures: list[str] = []
+        self._interrupts = Interrupts()
 
     def run(self, count: int, console: Console | None = None) -> None:
         """Train until there are `count` trials that have ended.
 
         Raises:
             SearchFailed: Too many trials failed one after another.
-            SearchInterrupted: Ctrl-C.
+            SearchInterrupted: Ctrl-C or SIGTERM.
         """
         done = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
-        with SearchProgress(count, done, console) as progress:
+        with self._interrupts, SearchProgress(count, done, console) as progress:
             while done < count:
+                self._interrupts.check()
                 trial = next_trial(self.study, self.space, method=self.sweep.method, seed=self._seed, own=self._own)
                 self._train(trial, progress)
                 done += 1
@@ -179,7 +182,7 @@ class Search:
         process = TrialProcess(command, folder, self.settings.environment())
         best = self._best_told()
         try:
-            while (status := process.status(POLL_SECONDS)) is None:
+            while (status := self._status(process)) is None:
                 logged = files.logged()
                 standing = files.standing()
                 if self._report(trial, logged) and not files.is_at_end() and trial.should_prune():
@@ -191,7 +194,7 @@ class Search:
                 progress.at(number, share=min(share, 1.0), seconds=clock.seconds, value=value, best=best)
         except KeyboardInterrupt:
             progress.hide()
-            _end_gently(process, number)
+            self._end_gently(process, number)
             best_now = self._best(files.logged())
             self._note(trial, files, best_now, (trial.user_attrs.get("seconds") or 0.0) + clock.seconds)
             raise SearchInterrupted(_interrupted(number, folder)) from None
@@ -199,6 +202,20 @@ class Search:
             process.kill()
             raise
         return status
+
+    def _status(self, process: TrialProcess) -> int | None:
+        with self._interrupts.here():
+            return process.status(POLL_SECONDS)
+
+    def _end_gently(self, process: TrialProcess, number: int) -> None:
+        logger.warning(
+            "Ending trial %d after its step, with a checkpoint. Press Ctrl-C again to stop it at once.", number
+        )
+        try:
+            with self._interrupts.here():
+                process.end("INT")
+        except KeyboardInterrupt:
+            process.kill()
 
     def _report(self, trial: optuna.Trial, logged: list[Logged]) -> bool:
         """Tell Optuna what is new; gives whether anything is."""
@@ -251,16 +268,9 @@ class Search:
                 told = True
             if clock.seconds > 2 * GRACE_SECONDS:
                 raise SweepError(f"{shown(folder)}: trial {number}'s earlier process is still at work; end it first")
-            time.sleep(0.2)
+            with self._interrupts.here():
+                time.sleep(0.2)
         os.close(lock)
-
-
-def _end_gently(process: TrialProcess, number: int) -> None:
-    logger.warning("Ending trial %d after its step, with a checkpoint. Press Ctrl-C again to stop it at once.", number)
-    try:
-        process.end("INT")
-    except KeyboardInterrupt:
-        process.kill()
 
 
 def _interrupted(number: int, folder: Path) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy.event
+import sqlalchemy.orm
 from PIL import Image
 from rich.console import Console
 
@@ -371,6 +373,30 @@ def test_ctrl_c_and_sigterm_end_the_trial_gently(
     assert json.loads((tmp_path / "search/trial-001/run-trial-001/oaml/progress.json").read_text())["outcome"] == (
         "interrupted"
     )
+
+
+def test_ctrl_c_does_not_come_in_the_middle_of_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would leave the study locked, and the trial without what is noted of it."""
+    monkeypatch.setenv("PACE", "0.7")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    evaluated: list[int] = []
+
+    def interrupt(session: Any, _: Any) -> None:
+        if not evaluated and any(type(each).__name__ == "TrialIntermediateValueModel" for each in session.new):
+            evaluated.append(1)
+            signal.raise_signal(signal.SIGINT)
+
+    sqlalchemy.event.listen(sqlalchemy.orm.Session, "after_flush", interrupt)
+    try:
+        with pytest.raises(SearchInterrupted, match="interrupted in trial 1; its checkpoint is"):
+            search(tmp_path, made(tmp_path), 4)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.orm.Session, "after_flush", interrupt)
+        signal.signal(signal.SIGINT, before)
+    assert evaluated
+    (trial,) = optuna.load_study(study_name="tests", storage=f"sqlite:///{tmp_path}/search/study.db").get_trials()
+    assert trial.intermediate_values
+    assert trial.user_attrs["run_id"]
 
 
 def test_an_interrupted_search_says_so_to_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
