@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -110,7 +111,7 @@ class RunConnection:
         self._trouble: tuple[str, float] | None = None  # why rows don't arrive, and since when
         self._refused: str | None = None  # why something that is no row won't be sent, such as an artifact
         self._gave_up = self._by_fault = False
-        self._numbers_anew = False  # the run's rows, whatever a run of its id has on the server
+        self._is_alone = True  # on the server are no rows of its id but its own
         self._failed_run: wandb.Run | None = None
         self._earlier: list[Path] = []
         self._told: set[str] = set()
@@ -174,7 +175,8 @@ class RunConnection:
         self.folder = Path(run.dir).parent
         self.state = "offline" if run.offline else "online"
         self._earlier = list(opening.earlier)
-        self._numbers_anew = run.offline and opening.run_id is None  # the id is the user's
+        is_users_id = opening.run_id is None  # offline its rows are numbered from 0, whatever there is of that id
+        self._is_alone = not (run.offline and is_users_id) and os.environ.get("WANDB_MODE") != "shared"
         if owned:
             self._run_lock = RunLock(self.folder)
         if self.state == "online":
@@ -396,12 +398,12 @@ class RunConnection:
             raise RuntimeError(f"The W&B run {run.id} is not on the server. Send it with: {self.sync_command}")
 
     def _last_there(self, run: wandb.Run, deadline: float) -> int | None:
-        """W&B's step of the last row that the server has, -1 if it has none; `None` where it can't be asked."""
+        """W&B's step of the last of its rows on the server, -1 if none is known; `None` where it can't be asked."""
         left = deadline - time.monotonic()
         found = last_row(run.id, entity=run.entity, project=run.project, seconds=left) if left > 0 else ""
         if isinstance(found, str):
             return None
-        return -1 if found is None or self._numbers_anew else found.step
+        return found.step if found is not None and self._is_alone else -1
 
 
 def _is_gone(error: Exception) -> bool:

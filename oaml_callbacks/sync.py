@@ -124,7 +124,7 @@ def rest(earlier: Sequence[Path], folder: Path, log: CoreLog | None, last: int |
         earlier: Parts of the run that were written before, and might not have arrived then.
         folder: The run's folder.
         log: What its service told.
-        last: W&B's step of the last row on the server, -1 if it has none; `None` if it could not be asked.
+        last: W&B's step of the last of its rows on the server, -1 if none is known; `None` if it could not be asked.
     """
     if last is not None:  # more may have arrived of them than was known when this part began
         earlier = unsent_parts([part.parent if part.suffix == ".wandb" else part for part in earlier], last)

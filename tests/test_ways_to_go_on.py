@@ -246,3 +246,24 @@ def test_the_rows_of_a_run_by_a_users_own_id_are_not_taken_for_others(
     connection.finish(0)
     assert connection.sync_command is None
     assert [row["row"] for row in server.runs["mine"].history] == [0, 1, 2]
+
+
+def test_rows_of_another_process_are_not_taken_for_ours(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's shared mode: several processes write to one run, each with steps of its own."""
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "shared")
+    with wandb.init(id="abcd1234") as run:
+        for row in range(5):
+            run.log({"row": row})
+    wandb.teardown()
+    assert len(server.runs["abcd1234"].history) == 5
+    connection = RunConnection(finish_timeout=40)
+    connection.open(Opening({}, "abcd1234"))
+    server.fault("404", where="file_stream", count=1)  # W&B's service gives up
+    for row in range(5, 8):
+        connection.log({"row": row})
+    connection.finish(0)
+    assert connection.sync_command is None
+    assert sorted(row["row"] for row in server.runs["abcd1234"].history) == list(range(8))

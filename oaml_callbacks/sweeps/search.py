@@ -187,7 +187,8 @@ class Search:
                 standing = files.standing()
                 if self._report(trial, logged) and not files.is_at_end() and trial.should_prune():
                     trial.set_user_attr("stopped", True)
-                    return process.end("STOP")
+                    with self._interrupts.here():
+                        return process.end("STOP")
                 now = self._best(logged)
                 share = standing[0] / standing[1] if standing else 0.0
                 value = now.value if now is not None else None
