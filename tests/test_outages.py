@@ -37,8 +37,8 @@ from .warm import Warm
 # The oldest wandb that is allowed is the newest too; test_resume and test_kill run on the oldest transformers.
 pytestmark = pytest.mark.newest_only
 
-SLACK_S = 4.0
-"""What a busy machine may add to the limit of a start; without the limit it would be minutes."""
+SLACK_S = 2.0
+"""What a busy machine may add to the short limit of a start here; the test of the defaults allows 1."""
 
 STEP_S = 2.0
 """What a step of two numbers may take on a busy machine; one request that waited for a server would take longer."""
@@ -225,7 +225,7 @@ def test_the_default_limits_hold_in_a_process_of_its_own(tmp_path: Path, well: O
         over = time.time()
     assert done.returncode == 0, done.stderr
     start_s = float(done.stdout.rpartition("start_s ")[2].split()[0])
-    assert 20 < start_s < 30 + SLACK_S
+    assert 20 < start_s < 31
     assert over - float((tmp_path / "end").read_text(encoding="utf-8")) < 60
     assert over - begun < 120
 
