@@ -11,7 +11,7 @@ import typer
 
 from .clean_text import one_line
 from .cli_common import AsJson, Debug, busy, fail, print_json, sub_app, told_errors, wandb_quiet
-from .interrupts import sigterm_interrupts
+from .interrupts import Interrupts
 
 if TYPE_CHECKING:
     from .adapters.adapter_files import AdapterFacts
@@ -102,7 +102,13 @@ def pull(  # noqa: PLR0917  # called by typer alone
     debug: Debug = False,
 ) -> None:
     """Fetch an adapter; see `PULL_HELP`."""
-    with _told_errors(debug), sigterm_interrupts(), wandb_quiet(), _progress() as begun:
+    with (
+        _told_errors(debug),
+        Interrupts() as interrupts,
+        interrupts.here(),  # an interrupted pull deletes what it has written
+        wandb_quiet(),
+        _progress() as begun,
+    ):
         from .adapters.pull import pull_adapter
 
         pulled = pull_adapter(name, to, base=base, overwrite=overwrite, timeout=timeout, begun=begun)

@@ -18,8 +18,8 @@ from .on_server import last_row
 from .opening import Limits, Opening, first_line, let_go, open_run, why_not_asked
 from .run_lock import RunLock
 from .secrets import redacted_text
-from .service import end_service, finish_run
-from .sync import rest, send, sync_command
+from .service import end_service, finish_run, is_gone, is_torn_down, was_torn_down
+from .sync import send, sync_command, unsent_rest
 from .values import shown
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class RunConnection:
 
         self.state = "opening"
         begun = time.monotonic()
-        if wandb.run is not None and not opening.beside and not _was_torn_down(wandb.run):
+        if wandb.run is not None and not opening.beside and not was_torn_down(wandb.run):
             self._opened(wandb.run, opening, owned=False)
             return
         deadline = begun + self._start_timeout * START_SHARE
@@ -233,11 +233,11 @@ class RunConnection:
     def _failed_at(self, error: Exception) -> None:
         if self.strict:
             raise error
-        if _is_torn_down(error):
+        if is_torn_down(error):
             self.state, self.run = "finished", None
         elif isinstance(error, OSError) and self.disk_is_full():
             return
-        elif _is_gone(error):
+        elif is_gone(error):
             self._fail(f"W&B's service is gone ({first_line(error)})")
         else:
             self._tell(error_text(error), "W&B refused something that is left out: %s", error_text(error))
@@ -347,11 +347,11 @@ class RunConnection:
             arrived = finish_run(run, exit_code, limit * END_SHARE)
         except Exception as error:
             self._unlock()
-            if _is_gone(error):
+            if is_gone(error):
                 end_service(run)  # W&B holds on to it, and to the run
             if self.strict:
                 raise
-            if _is_torn_down(error):
+            if is_torn_down(error):
                 self.state = "finished"
             elif self.state != "failed":
                 self._fail(f"the run's end could not be written ({first_line(error)})")
@@ -380,13 +380,13 @@ class RunConnection:
         assert self.folder is not None
         deadline = time.monotonic() + seconds
         there = self._last_there(run, deadline)
-        self.unsent = rest(self._earlier, self.folder, self._log, there)
+        self.unsent = unsent_rest(self._earlier, self.folder, self._log, there)
         if there is not None and send(self.unsent, (deadline - time.monotonic()) * TRY_SHARE):
             self.unsent = []
             logger.info("W&B's server is back: the run %s has been sent to it.", run.id)
             return
         if there is not None:  # some of it may have arrived all the same
-            self.unsent = rest(self._earlier, self.folder, self._log, self._last_there(run, deadline))
+            self.unsent = unsent_rest(self._earlier, self.folder, self._log, self._last_there(run, deadline))
         logger.warning(
             "The W&B run %s is not on the server as a whole%s. Every row of it is in %s. Send it with: %s",
             run.id,
@@ -400,28 +400,7 @@ class RunConnection:
     def _last_there(self, run: wandb.Run, deadline: float) -> int | None:
         """W&B's step of the last of its rows on the server, -1 if none is known; `None` where it can't be asked."""
         left = deadline - time.monotonic()
-        found = last_row(run.id, entity=run.entity, project=run.project, seconds=left) if left > 0 else ""
+        found = last_row(run.id, entity=run.entity, project=run.project, seconds=left)
         if isinstance(found, str):
             return None
         return found.step if found is not None and self._is_alone else -1
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether W&B's service no longer answers."""
-    return isinstance(error, OSError) or "mailbox" in type(error).__module__
-
-
-def _is_torn_down(error: Exception) -> bool:
-    """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
-    # The second is raised by a thread that has been given the number of W&B's own, which has ended.
-    return type(error).__name__ == "AlreadyJoinedError" or "inside async loop" in str(error)
-
-
-def _was_torn_down(run: wandb.Run) -> bool:
-    """Whether that has happened to the process's run, or its service is gone; it stays in `wandb.run` all the same."""
-    try:
-        config: Any = run.config  # has no types
-        config.update({})
-    except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
-        return _is_torn_down(error) or _is_gone(error)
-    return False

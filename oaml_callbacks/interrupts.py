@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C, and both of them where they may cut something off: [`sigterm_interrupts`], [`Interrupts`]."""
+"""[`Interrupts`]: SIGTERM ends a command as Ctrl-C does, and neither cuts off what must be whole."""
 
 from __future__ import annotations
 
@@ -9,27 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Inside, SIGTERM raises KeyboardInterrupt: on a cluster it says that the time is over.
-
-    Whoever has given the signal a meaning of their own keeps it; outside the main thread nothing is changed.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 class Interrupts:
     """Ctrl-C and SIGTERM, held back but for where they may come.
 
-    An exception in the middle of a transaction leaves the database locked, and what is to be noted after it can't be.
+    On a cluster SIGTERM says that the time is over; its default leaves behind what is half written. And an exception
+    in the middle of a transaction leaves the database locked, so that what is to be noted after it can't be.
 
     ```
     with Interrupts() as interrupts:

@@ -35,8 +35,10 @@ def last_row(run_id: str, *, entity: str | None, project: str | None, seconds: f
         project: Where it is.
         seconds: How long it may take, if that is less than `ASK_SECONDS`.
     """
+    if seconds <= 0:
+        return "there is no time left to ask"
     path = "/".join(part for part in (entity, project, run_id) if part)
-    limit = max(0.0, min(ASK_SECONDS, seconds))
+    limit = min(ASK_SECONDS, seconds)
     try:
         return in_time(lambda: _ask(path, limit), limit)
     except NoAnswer as error:

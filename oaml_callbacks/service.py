@@ -1,4 +1,4 @@
-"""W&B's service, the process that writes a run's files and sends them: ending a run in bounded time, and itself.
+"""W&B's service, which writes a run's files and sends them: ending a run and itself in time, and seeing its end.
 
 `run.finish()` with `finish_timeout` ends in that time only if nothing was on its way: W&B's clock starts when the
 service comes to the run's end, and an alert or an artifact before it is tried 20 times (for more than 10 minutes, seen
@@ -97,3 +97,24 @@ def _end_thread(singleton: Any) -> None:
         thread = threading.Thread(target=join, name="oaml-join", daemon=True)
         thread.start()
         thread.join(REAP_SECONDS)
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether W&B's service no longer answers."""
+    return isinstance(error, OSError) or "mailbox" in type(error).__module__
+
+
+def is_torn_down(error: Exception) -> bool:
+    """Whether W&B as a whole was ended, and every run with it: by `wandb.teardown()`."""
+    # The second is raised by a thread that has been given the number of W&B's own, which has ended.
+    return type(error).__name__ == "AlreadyJoinedError" or "inside async loop" in str(error)
+
+
+def was_torn_down(run: wandb.Run) -> bool:
+    """Whether that has happened to the process's run, or its service is gone; it stays in `wandb.run` all the same."""
+    try:
+        config: Any = run.config  # has no types
+        config.update({})
+    except Exception as error:  # noqa: BLE001 - whatever else is wrong with it is told at its first row
+        return is_torn_down(error) or is_gone(error)
+    return False

@@ -117,7 +117,7 @@ def unsent_parts(folders: Sequence[Path], last: int = -1) -> list[Path]:
     return parts
 
 
-def rest(earlier: Sequence[Path], folder: Path, log: CoreLog | None, last: int | None) -> list[Path]:
+def unsent_rest(earlier: Sequence[Path], folder: Path, log: CoreLog | None, last: int | None) -> list[Path]:
     """What the server lacks of a run that has ended.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oaml_callbacks.core_log import CORE_LOG, CoreLog
-from oaml_callbacks.sync import UNSENT, has_hole, rest, unsent_parts
+from oaml_callbacks.sync import UNSENT, has_hole, unsent_parts, unsent_rest
 
 from .run_parts import RUN, part, rewinds_to, steps, tells, write_parts
 
@@ -31,18 +31,18 @@ def test_offline_parts_are_sent_as_they_are(made: Path, tmp_path: Path) -> None:
 def test_what_came_before_an_online_part_is_on_the_server(made: Path, tmp_path: Path) -> None:
     """When the run was online again, earlier rests were sent, or written again."""
     offline = part(made, tmp_path)
-    second = tells(part(made, tmp_path, prefix="run-2"), 2)
+    rest = tells(part(made, tmp_path, prefix="run-2"), 2)
     last = tells(part(made, tmp_path, prefix="run-3", killed=True), 5)
-    assert unsent_parts([offline, second, last]) == []
-    assert unsent_parts([offline, second]) == [second / UNSENT]
-    assert steps(second / UNSENT) == [2, 3, 4]
+    assert unsent_parts([offline, rest, last]) == []
+    assert unsent_parts([offline, rest]) == [rest / UNSENT]
+    assert steps(rest / UNSENT) == [2, 3, 4]
 
 
 def test_an_online_part_that_never_reached_the_server_hides_nothing(made: Path, tmp_path: Path) -> None:
     """Nor do offline ones: each is sent."""
-    second = tells(part(made, tmp_path, prefix="run-1"), 3)
+    rest = tells(part(made, tmp_path, prefix="run-1"), 3)
     silent, offline = part(made, tmp_path, prefix="run-2"), part(made, tmp_path, prefix="offline-run-3")
-    assert unsent_parts([second, silent, offline]) == [second / UNSENT, silent, offline]
+    assert unsent_parts([rest, silent, offline]) == [rest / UNSENT, silent, offline]
 
 
 def test_the_server_can_settle_what_nobody_knows(made: Path, tmp_path: Path) -> None:
@@ -82,15 +82,15 @@ def test_what_is_left_of_a_run_that_has_ended(
     folder = tells(part(made, tmp_path, prefix="run-1"), arrived, dropped=dropped)
     log = CoreLog(folder / CORE_LOG)
     log.read()
-    (own,) = rest([], folder, log, last)
+    (own,) = unsent_rest([], folder, log, last)
     assert steps(own) == left
 
 
 def test_what_was_before_it_is_looked_at_again(made: Path, tmp_path: Path) -> None:
     """It may have arrived since, and is left as it was where nobody can be asked."""
     earlier, own = part(made, tmp_path, prefix="run-1", killed=True), part(made, tmp_path, name="later")
-    assert rest([earlier], own, None, -1) == [earlier, own]
-    assert rest([earlier], own, None, 4) == [own]
-    assert rest([earlier / UNSENT], own, None, None) == [earlier / UNSENT, own]
-    assert rest([earlier / UNSENT], own, None, 1) == [earlier / UNSENT, own]
+    assert unsent_rest([earlier], own, None, -1) == [earlier, own]
+    assert unsent_rest([earlier], own, None, 4) == [own]
+    assert unsent_rest([earlier / UNSENT], own, None, None) == [earlier / UNSENT, own]
+    assert unsent_rest([earlier / UNSENT], own, None, 1) == [earlier / UNSENT, own]
     assert steps(earlier / UNSENT) == [2, 3, 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,9 @@ def wait_for(path: Path, seconds: float = 120) -> None:
     while not path.exists() or not path.stat().st_size:
         assert time.monotonic() < deadline, f"no {path}"
         time.sleep(0.05)
+
+
+def calls(folder: Path) -> list[list[str]]:
+    """The arguments with which a trial was started, each time."""
+    lines = (folder / "calls.txt").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
