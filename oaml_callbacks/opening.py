@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .clean_text import cut, error_text
 from .private_settings import private_console, private_metadata, private_settings
-from .service import others_are_open
+from .service import others_are_open, tear_down
 
 if TYPE_CHECKING:
     import wandb
@@ -168,12 +168,8 @@ def let_go() -> None:
     """Make W&B's service forget a run that it could not open, and whose id it holds. There's no other way."""
     import wandb
 
-    if wandb.run is not None or others_are_open():
-        return
-    try:
-        wandb.teardown()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is cleaned up after a failure that is told already
-        logger.debug("%s", error_text(error))
+    if wandb.run is None and not others_are_open():
+        tear_down()
 
 
 def has_key() -> bool:

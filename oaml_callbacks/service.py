@@ -24,6 +24,8 @@ WRITE_SECONDS = 1.5
 """Longer than rows may wait to be written to disk."""
 REAP_SECONDS = 1.0
 """How long a process that is killed, and the threads that wait for it, may take to be gone."""
+TEARDOWN_SECONDS = 2.0
+"""How long a service may take to end in order; an idle one takes a tenth of a second."""
 
 
 def finish_run(run: wandb.Run, exit_code: int, seconds: float) -> bool:
@@ -77,12 +79,43 @@ def end_service(of: wandb.Run | None = None) -> None:
     import wandb
 
     singleton: Any = wandb.setup()
-    process = getattr(getattr(getattr(singleton, "_connection", None), "_proc", None), "_process", None)
-    if others_are_open(of) or not isinstance(process, subprocess.Popen):
+    process = _process(singleton)
+    if others_are_open(of) or process is None:
         return
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(REAP_SECONDS)
+    _tear_down(singleton)
+
+
+def tear_down(seconds: float = TEARDOWN_SECONDS) -> None:
+    """End W&B's service in order, or at once where that takes longer; the next run starts another one.
+
+    `wandb.teardown()` waits for ever for a service that doesn't end, as one did whose disk was full (seen with 0.31).
+
+    Args:
+        seconds: How long it may take.
+    """
+    import wandb
+
+    singleton: Any = wandb.setup()
+    process = _process(singleton)
+    thread = threading.Thread(target=_tear_down, args=(singleton,), name="oaml-teardown", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive() and process is not None:
+        process.kill()
+        thread.join(REAP_SECONDS)
+
+
+def _process(singleton: Any) -> subprocess.Popen[bytes] | None:
+    process = getattr(getattr(getattr(singleton, "_connection", None), "_proc", None), "_process", None)
+    return process if isinstance(process, subprocess.Popen) else None
+
+
+def _tear_down(singleton: Any) -> None:
+    import wandb
+
     try:
         wandb.teardown()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it misses the process, and has forgotten it by then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oaml_callbacks import WandbLogger
-from oaml_callbacks.service import WRITE_SECONDS, end_service, finish_run
+from oaml_callbacks.service import WRITE_SECONDS, end_service, finish_run, tear_down
 from oaml_callbacks.testing import offline_wandb, read_run
 
 from .loopback import Loopback, loopback
@@ -180,6 +181,23 @@ def test_where_there_is_no_service_nothing_is_ended(server: Loopback) -> None:
     end_service()
     assert process.poll() is not None
     end_service()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_tearing_down_is_bounded_and_the_next_run_is_opened_as_ever(server: Loopback, stopped: bool) -> None:
+    """W&B's own waits for ever for a service that doesn't end."""
+    opened("a").finish()
+    process = service()
+    if stopped:
+        process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    tear_down(LIMIT)
+    assert time.monotonic() - begun < LIMIT + STOP
+    assert process.poll() == (-signal.SIGKILL if stopped else 0)
+    run = opened("b")
+    run.log({"loss": 1})
+    run.finish()
+    assert losses(server, "b") == [1]
 
 
 def test_a_service_that_is_killed_ends_the_logging_with_one_warning(
